@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Pins every dependency with hashes. Run at release time or when pyproject.toml changes; needs uv.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export UV_CUSTOM_COMPILE_COMMAND="tools/compile_requirements.sh"
+compile() { uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links "$@"; }
+compile requirements/bootstrap.in -o requirements/bootstrap.txt
+compile pyproject.toml --group dev --all-extras -o requirements/dev.txt
+# The run set is a subset of the dev set, at the same versions.
+compile pyproject.toml --extra platform --extra ingest --group build -c requirements/dev.txt -o requirements/run.txt
