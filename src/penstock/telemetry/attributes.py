@@ -1,0 +1,46 @@
+"""Every name Penstock gives to a header, an instrument or an attribute; one file, no logic.
+
+Headers are CloudEvents' binary mode for Kafka; attributes are OpenTelemetry's messaging
+conventions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# CloudEvents headers of a record.
+CE_ID: Final = "ce_id"
+CE_SOURCE: Final = "ce_source"
+CE_TYPE: Final = "ce_type"
+CE_TIME: Final = "ce_time"
+CE_SPECVERSION: Final = "ce_specversion"
+TRACEPARENT: Final = "traceparent"
+SPECVERSION: Final = "1.0"
+
+# OpenTelemetry attributes.
+SYSTEM: Final = "messaging.system"
+DESTINATION: Final = "messaging.destination.name"
+GROUP: Final = "messaging.consumer.group.name"
+CLUSTER: Final = "penstock.cluster"
+SERVICE: Final = "penstock.service"
+ERROR_TYPE: Final = "error.type"
+KAFKA: Final = "kafka"
+
+# OpenTelemetry instruments.
+SENT_MESSAGES: Final = "messaging.client.sent.messages"
+SENT_SIZE: Final = "penstock.client.sent.size"
+FAILED_MESSAGES: Final = "penstock.client.failed.messages"
+SEND_DURATION: Final = "messaging.client.operation.duration"
+RESENT_MESSAGES: Final = "penstock.client.resent.messages"
+IN_FLIGHT: Final = "penstock.client.in_flight.messages"
+BREAKER_OPEN: Final = "penstock.client.breaker.open"
+CONSUMED_MESSAGES: Final = "messaging.client.consumed.messages"
+CONSUMER_LAG: Final = "penstock.consumer.lag"
+CONSUMER_AGE: Final = "penstock.consumer.age"
+
+# Tables of the lake.
+TABLE: Final = "penstock.table"
+TABLE_ROWS: Final = "penstock.table.rows"
+TABLE_LANDED: Final = "penstock.table.landed.rows"
+TABLE_LAG: Final = "penstock.table.lag"
+TABLE_RUNNING: Final = "penstock.table.running"
