@@ -1,0 +1,128 @@
+"""The ingest process: a worker a table, and a status file.
+
+    control plane ─tables─▶ workers ─▶ status.json, /health, /metrics
+    SIGTERM, SIGINT ─▶ every worker ends after its commit ─▶ exit
+
+Tables that are declared later are started, those declared anew are restarted, those taken away are
+stopped; their Delta tables stay. The control plane may be away at any time after the first start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from penstock.errors import NotReady
+from penstock.ingest import endpoint
+from penstock.ingest.declared import Declared
+from penstock.ingest.landing import Progress
+from penstock.ingest.settings import Settings
+from penstock.ingest.statuses import Statuses, write_atomically
+from penstock.ingest.worker import Worker
+from penstock.model import tables
+from penstock.sdk.client import Client, connect
+from penstock.sdk.control import find_control
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_TABLES_EVERY_TICKS = 5
+_STOP_WITHIN_S = 30.0
+
+
+def run(settings: Settings) -> None:
+    """Land tables until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: when the address to listen on is wrong.
+        NotReady: when a worker does not end in time, or the port is taken; what was committed is
+            kept.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with ExitStack() as stack:
+        place = find_control(settings.control or None, home=settings.home)
+        client = _connect(settings, stopping)
+        if client is None:
+            return
+        stack.enter_context(client)
+        process = _Process(settings, declared=Declared(settings, find=place.find), client=client)
+        if settings.listen:
+            address = stack.enter_context(endpoint.serve(settings.listen, process.progress))
+            write_atomically(settings.state / "listen.json", json.dumps({"http": address}) + "\n")
+        process.run(stopping)
+
+
+def _connect(settings: Settings, stopping: threading.Event) -> Client | None:
+    """Return a client, None when asked to stop; a first start waits for the control plane."""
+    while not stopping.is_set():
+        try:
+            return connect("penstock-ingest", control=settings.control or None, home=settings.home)
+        except NotReady as error:
+            _log.warning("%s", error.message)
+            stopping.wait(_TICK_S)
+    return None
+
+
+class _Process:
+    """The workers, and what is told of them."""
+
+    def __init__(self, settings: Settings, *, declared: Declared, client: Client) -> None:
+        self._settings = settings
+        self._declared = declared
+        self._client = client
+        self._statuses = Statuses()
+        self._workers: dict[str, Worker] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        ticks = 0
+        while not stopping.is_set():
+            if ticks % _TABLES_EVERY_TICKS == 0:
+                self._follow(self._declared.refresh())
+            self._tell()
+            ticks += 1
+            stopping.wait(_TICK_S)
+        self._stop(list(self._workers.values()))
+        self._tell()
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far each table is, by its ident; any thread may ask."""
+        return {ident: worker.progress for ident, worker in list(self._workers.items())}
+
+    def _follow(self, declared: Mapping[str, tables.Table]) -> None:
+        """Run exactly the declared tables, each as it is declared."""
+        self._client.metadata.need(sorted({table.topic for table in declared.values()}))
+        stale = [w for ident, w in self._workers.items() if declared.get(ident) != w.table]
+        self._stop(stale)
+        for worker in stale:
+            del self._workers[worker.table.ident]
+        for ident, table in declared.items():
+            if ident not in self._workers:
+                self._workers[ident] = Worker(
+                    table,
+                    lake=self._settings.lake,
+                    limits=self._settings.limits,
+                    snapshot=self._client.metadata.snapshot,
+                )
+                self._workers[ident].start()
+
+    def _stop(self, workers: list[Worker]) -> None:
+        for worker in workers:
+            worker.stop()
+        late = [w.table.ident for w in workers if not w.join(_STOP_WITHIN_S)]
+        if late:
+            raise NotReady(
+                f"{', '.join(late)} did not end within {_STOP_WITHIN_S:g} s. Nothing is lost: "
+                "start ingest again."
+            )
+
+    def _tell(self) -> None:
+        status = self._statuses.render(self.progress())
+        write_atomically(self._settings.state / "status.json", json.dumps(status, indent=2) + "\n")

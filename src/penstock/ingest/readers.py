@@ -1,0 +1,219 @@
+"""The door to one cluster's records: a consumer at the table's own offsets.
+
+    positions ─assign─▶ consumer ─poll─▶ Records, Gaps        ─lag─▶ records still to come
+
+Guarantee: records of a partition come in order, from the assigned offset on, none left out
+without a gap that says so. Reads committed records only. Commits nothing to Kafka. While the
+cluster is down `poll` gives nothing and `trouble` says why; it goes on by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from penstock.errors import ConfigError, NotReady, Refused
+from penstock.ingest import plan
+from penstock.ingest.records import Polled, Records
+from penstock.kafka import clients
+from penstock.model.clusters import Cluster
+from penstock.sdk import credentials
+from penstock.telemetry import attributes
+
+__all__ = ["ClusterReader"]
+
+_POLL_RECORDS: Final = 10_000
+_PROBE_EVERY_S: Final = 2.0
+_PROBE_WITHIN_S: Final = 0.1
+_LOOK_UP_WITHIN_S: Final = 10.0
+_BEGINNING: Final = -2  # librdkafka's OFFSET_BEGINNING
+_OFFSET_GONE: Final = clients.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - its public name
+_SETTINGS: Final[dict[str, Any]] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A position that is gone must be told, never skipped.
+    "auto.offset.reset": "error",
+    # A topic that is made after the table is found within this time.
+    "topic.metadata.refresh.interval.ms": 5_000,
+    "reconnect.backoff.max.ms": 1_000,
+}
+
+_log = logging.getLogger(__name__)
+
+# Any: the stubs allow a record without topic, partition or offset, which is never read.
+_Message: TypeAlias = Any
+
+
+class ClusterReader:
+    """Reads one cluster's part of one topic.
+
+    Attributes:
+        cluster: the cluster's name.
+        partitions: what is read.
+        trouble: why nothing can be read now; empty while it works.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        sources: Sequence[plan.Source],
+        *,
+        position: Callable[[plan.Partition], int],
+        name: str,
+        queue_kib: int,
+        record_ids: bool,
+    ) -> None:
+        """Begin to read; librdkafka connects in the background.
+
+        Args:
+            cluster: where to read.
+            sources: the topics on it.
+            position: gives the next offset of a partition, 0 for its beginning.
+            name: of the client and of the group that never commits.
+            queue_kib: what may wait in memory.
+            record_ids: whether to read the SDK's record id from the headers, which costs a
+                microsecond a record.
+
+        Raises:
+            ConfigError: when there is no way to reach the cluster.
+        """
+        self.cluster = cluster.name
+        self.trouble = ""
+        self._sources = {source.topic: source for source in sources}
+        self._record_ids = record_ids
+        self._probe_at = 0.0
+        reach = credentials.reach(cluster, credentials.Credentials(), service=name)
+        self._principal = reach.principal
+        self._failures = clients.Failures(on_all_down=self._note_down)
+        settings = {
+            **reach.settings,
+            **_SETTINGS,
+            "client.id": name,
+            "group.id": name,
+            "queued.max.messages.kbytes": queue_kib,
+        }
+        self._consumer = clients.open_consumer(settings, failures=self._failures)
+        self.partitions = [
+            source.partition(number) for source in sources for number in range(source.partitions)
+        ]
+        self._consumer.assign(
+            [
+                clients.TopicPartition(p.topic, p.number, position(p) or _BEGINNING)
+                for p in self.partitions
+            ]
+        )
+
+    def poll(self, *, timeout_s: float) -> Polled:
+        """Return what has come, at most 10,000 records; waits up to the timeout for the first.
+
+        Raises:
+            Refused: when the cluster denies the topic, or the topic there is another one than was
+                read before.
+        """
+        messages: list[_Message] = self._consumer.consume(_POLL_RECORDS, timeout_s)
+        by_topic: dict[str, list[_Message]] = defaultdict(list)
+        gaps: list[plan.Gap] = []
+        for message in messages:
+            if (error := message.error()) is None:
+                by_topic[message.topic()].append(message)
+            elif error.code() == _OFFSET_GONE:
+                gaps += self._resume(message)
+            else:
+                self._note(error, topic=message.topic())
+        if by_topic:
+            self.trouble = ""
+        elif self.trouble:
+            self._probe()
+        records = tuple(self._records(topic, batch) for topic, batch in by_topic.items())
+        return Polled(records=records, gaps=tuple(gaps))
+
+    def lag(self, positions: plan.Positions) -> int:
+        """Return how many offsets lie between the positions and the newest records heard of."""
+        return sum(
+            max(0, self._newest(partition) - positions.get(partition, 0))
+            for partition in self.partitions
+        )
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._consumer.close()
+
+    def _records(self, topic: str, messages: Sequence[_Message]) -> Records:
+        return Records(
+            source=self._sources[topic],
+            partitions=[message.partition() for message in messages],
+            offsets=[message.offset() for message in messages],
+            keys=[message.key() for message in messages],
+            values=[message.value() for message in messages],
+            timestamps_ms=[message.timestamp()[1] for message in messages],
+            record_ids=[_record_id(message) if self._record_ids else None for message in messages],
+        )
+
+    def _resume(self, message: _Message) -> list[plan.Gap]:
+        """Go on after a position that the cluster does not have, if that is right."""
+        partition = self._sources[message.topic()].partition(message.partition())
+        place = clients.TopicPartition(partition.topic, partition.number)
+        try:
+            first, end = self._consumer.get_watermark_offsets(place, timeout=_LOOK_UP_WITHIN_S)
+        except clients.KafkaException as error:
+            raise NotReady(f"cannot look up the offsets of {partition}: {error}") from error
+        position = message.offset()
+        gap = plan.find_gap(partition, position=position, first=first, end=end)
+        if gap is None:
+            raise Refused(
+                f"{partition} ends at offset {end}, but the table has rows up to {position - 1}: "
+                "the topic was made anew, or its cluster was replaced. Give the table another name "
+                "to read the new topic."
+            )
+        if gap.records:
+            _log.warning("%s: offsets %d to %d are gone", partition, gap.first, gap.end - 1)
+        place.offset = gap.end
+        # A seek is refused in this state; to leave the partition and come back is not.
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
+        return [gap] if gap.records else []
+
+    def _note(self, error: clients.KafkaError, *, topic: str) -> None:
+        explained = clients.explain(
+            error,
+            operation="consume",
+            topic=topic,
+            cluster=self.cluster,
+            principal=self._principal,
+            reason=self._failures.reason,
+        )
+        if isinstance(explained, Refused | ConfigError):
+            raise explained
+        self.trouble = explained.message
+
+    def _note_down(self, reason: str) -> None:
+        self.trouble = f"cluster {self.cluster!r} cannot be reached: {reason}"
+
+    def _probe(self) -> None:
+        """Find out whether the trouble is over, now and then: an idle topic would not tell."""
+        if time.monotonic() < self._probe_at:
+            return
+        self._probe_at = time.monotonic() + _PROBE_EVERY_S
+        for source in self._sources.values():
+            place = clients.TopicPartition(source.topic, 0)
+            try:
+                self._consumer.get_watermark_offsets(place, timeout=_PROBE_WITHIN_S)
+            except clients.KafkaException:
+                return
+        self.trouble = ""
+
+    def _newest(self, partition: plan.Partition) -> int:
+        place = clients.TopicPartition(partition.topic, partition.number)
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        return end
+
+
+def _record_id(message: _Message) -> str | None:
+    headers: list[tuple[str, bytes]] = message.headers() or []
+    for name, value in headers:
+        if name == attributes.CE_ID:
+            return value.decode(errors="replace")
+    return None

@@ -1,0 +1,93 @@
+"""What an ingest process can be told; every default is right for one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import ConfigError, Fault
+
+__all__ = ["Limits", "Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one table may hold in memory, and when it must stop.
+
+    Attributes:
+        batch_records: a batch closes at this many records, whatever the latency. 100,000 rows a
+            commit append at 320,000 to 430,000 rows a CPU second; larger batches add nothing.
+        batch_bytes: a batch closes at this many bytes of values.
+        queue_kib: librdkafka's buffer for each cluster, in KiB.
+        poison_ratio: above this share of poison among the latest records the table stops,
+            because it is then the table's declaration that is wrong, not a record.
+        poison_sample: the share means nothing before this many records were seen.
+        compact_commits: small files are joined after this many commits.
+        backoff_s: longest wait between two tries after a failure.
+    """
+
+    batch_records: int = 100_000
+    batch_bytes: int = 64 * 2**20
+    queue_kib: int = 32 * 2**10
+    poison_ratio: float = 0.05
+    poison_sample: int = 100
+    compact_commits: int = 120
+    backoff_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Report every limit that makes no sense, together.
+
+        Raises:
+            ConfigError: with one fault for each.
+        """
+        positive = ("batch_records", "batch_bytes", "queue_kib", "poison_sample", "compact_commits")
+        faults = [
+            Fault(
+                file="ingest limits",
+                line=0,
+                what=f"{name} is {getattr(self, name)}",
+                next_step="Give a number above 0.",
+            )
+            for name in positive
+            if getattr(self, name) < 1
+        ]
+        if not 0 <= self.poison_ratio <= 1:
+            faults.append(
+                Fault(
+                    file="ingest limits",
+                    line=0,
+                    what=f"poison_ratio is {self.poison_ratio}",
+                    next_step="Give a share between 0 and 1.",
+                )
+            )
+        if faults:
+            raise ConfigError("ingest cannot start.", faults=faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One ingest process.
+
+    Attributes:
+        home: directory with all state of this Penstock.
+        tables: names of the tables to run; none means every declared table.
+        control: gRPC address of the control plane; empty reads ``<home>/control.json``.
+        listen: where ``/health`` and ``/metrics`` answer, ``host:port`` on loopback; the address
+            is then in ``<home>/ingest/listen.json``. Empty for nowhere.
+    """
+
+    home: Path
+    tables: frozenset[str] = frozenset()
+    control: str = ""
+    listen: str = "127.0.0.1:0"
+    limits: Limits = Limits()
+
+    @property
+    def lake(self) -> Path:
+        """Return the directory that relative table paths are below."""
+        return self.home / "lake"
+
+    @property
+    def state(self) -> Path:
+        """Return the directory of what this process writes about itself."""
+        return self.home / "ingest"
