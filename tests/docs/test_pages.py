@@ -1,0 +1,89 @@
+"""The documentation's commands, pasted in the order in which they stand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.platforms import QUICKSTART, ROOT, Platform, running
+
+from penstock.kafka.admin import Admin
+
+pytestmark = [pytest.mark.docs, pytest.mark.real]
+
+BLOCK = re.compile(r"^ *```(bash|python)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+NOT_PASTED = ("make ", "export PATH=")
+LOOKS = re.compile(r"^(penstock (?:plan|drift)\b.*)$", re.MULTILINE)
+# That there are changes or refusals is an exit code, and no failure of the page.
+TOLD = r"\1 || case $? in 2 | 5) ;; *) exit 1 ;; esac"
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running(tmp_path_factory.mktemp("docs") / "home") as platform:
+        yield platform
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(QUICKSTART, tmp_path / "examples/quickstart")
+    return tmp_path
+
+
+def paste(page: str, *, platform: Platform, folder: Path, replace: dict[str, str]) -> None:
+    """Run every block of the page, one after the other, in one folder."""
+    blocks = BLOCK.findall((ROOT / page).read_text())
+    assert blocks, f"{page} has no block to paste"
+    for language, indented in blocks:
+        lines = [line for line in indented.splitlines() if not line.strip().startswith(NOT_PASTED)]
+        margin = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
+        text = "\n".join(line[margin:] for line in lines)
+        for old, new in replace.items():
+            text = text.replace(old, new)
+        text = LOOKS.sub(TOLD, text)
+        program = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else ["python", "-c"]
+        result = subprocess.run(
+            [*program, text],
+            cwd=folder,
+            env={**platform.environment, "PENSTOCK_YES": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert result.returncode == 0, f"{page}\n{text}\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "docs/tutorial/first-federation.md",
+        "docs/how-to/ask-the-control-plane.md",
+        "docs/how-to/cordon-a-cluster.md",
+        "docs/how-to/drill-a-cluster-loss.md",
+        "docs/how-to/land-a-topic-in-a-table.md",
+    ],
+)
+def test_a_page_works_when_pasted(page: str, quickstart: Platform, folder: Path) -> None:
+    paste(page, platform=quickstart, folder=folder, replace={})
+
+
+def test_adopting_a_cluster_works_when_pasted(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("adopt")
+    with running(folder / "home", "--clusters", "1") as platform:
+        address = platform.json("status")["clusters"][0]["bootstrap"]
+        for name in ("payments", "refunds"):
+            Admin("events-a", address).create_topic(
+                name, partitions=3, replication=1, config={"retention.ms": "1000000"}
+            )
+        paste(
+            "docs/how-to/adopt-a-cluster.md",
+            platform=platform,
+            folder=folder,
+            replace={"localhost:9092": address},
+        )
