@@ -13,6 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeAlias
 
 from penstock.errors import ConfigError, NotReady, Refused
@@ -27,7 +28,7 @@ __all__ = ["ClusterReader"]
 
 _POLL_RECORDS: Final = 10_000
 _PROBE_EVERY_S: Final = 2.0
-_PROBE_WITHIN_S: Final = 0.1
+_PROBE_WITHIN_S: Final = 3.0
 _LOOK_UP_WITHIN_S: Final = 10.0
 _BEGINNING: Final = -2  # librdkafka's OFFSET_BEGINNING
 _OFFSET_GONE: Final = clients.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - its public name
@@ -85,6 +86,8 @@ class ClusterReader:
         self._sources = {source.topic: source for source in sources}
         self._record_ids = record_ids
         self._probe_at = 0.0
+        self._prober = ThreadPoolExecutor(1, thread_name_prefix=f"probe-{cluster.name}")
+        self._probing: tuple[str, Future[bool]] | None = None
         reach = credentials.reach(cluster, credentials.Credentials(), service=name)
         self._principal = reach.principal
         self._failures = clients.Failures(on_all_down=self._note_down)
@@ -138,7 +141,8 @@ class ClusterReader:
         )
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Leave the cluster; waits for a probe that is under way."""
+        self._prober.shutdown()
         self._consumer.close()
 
     def _records(self, topic: str, messages: Sequence[_Message]) -> Records:
@@ -193,17 +197,30 @@ class ClusterReader:
         self.trouble = f"cluster {self.cluster!r} cannot be reached: {reason}"
 
     def _probe(self) -> None:
-        """Find out whether the trouble is over, now and then: an idle topic would not tell."""
-        if time.monotonic() < self._probe_at:
-            return
-        self._probe_at = time.monotonic() + _PROBE_EVERY_S
+        """Find out whether the trouble is over, now and then: an idle topic would not tell.
+
+        In another thread: a cluster that hangs, or a busy machine, takes seconds to answer, and
+        the other clusters' records are not to wait for it.
+        """
+        if self._probing is not None:
+            trouble, answered = self._probing
+            if not answered.done():
+                return
+            self._probing = None
+            if answered.result() and self.trouble == trouble:
+                self.trouble = ""
+        elif time.monotonic() >= self._probe_at:
+            self._probe_at = time.monotonic() + _PROBE_EVERY_S
+            self._probing = self.trouble, self._prober.submit(self._answers)
+
+    def _answers(self) -> bool:
         for source in self._sources.values():
             place = clients.TopicPartition(source.topic, 0)
             try:
                 self._consumer.get_watermark_offsets(place, timeout=_PROBE_WITHIN_S)
             except clients.KafkaException:
-                return
-        self.trouble = ""
+                return False
+        return True
 
     def _newest(self, partition: plan.Partition) -> int:
         place = clients.TopicPartition(partition.topic, partition.number)
