@@ -174,6 +174,21 @@ def test_a_taken_port_is_one_clear_error_and_starts_nothing(home, made_before, o
     assert not any(pids(home).values())
 
 
+def test_a_broker_that_cannot_start_is_told_soon_and_the_rest_goes_on(home):
+    up(home, "--clusters", "2")
+    run("down", home=home)
+    metadata = next((home / "clusters/standby").rglob("__cluster_metadata-0"))
+    metadata.rename(metadata.with_name("away"))
+    metadata.write_text("no directory")
+
+    failed = run("up", "--detach", "--json", "--clusters", "2", home=home, expect=4)
+    status = json.loads(failed.stdout)
+    assert [c["state"] == "ready" for c in status["clusters"]] == [True, False]
+    told = " ".join(status["notes"])
+    assert "standby-1 does not start and is tried again: exited with code" in told
+    assert str(home / "logs/standby-1.log") in told
+
+
 @pytest.mark.usefixtures("made_before")
 def test_another_count_of_brokers_is_refused(home):
     refused = run("up", "--clusters", "1", "--brokers", "3", home=home, expect=5)

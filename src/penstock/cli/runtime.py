@@ -84,8 +84,8 @@ def up_command(
 
     Example: penstock up --detach --json
 
-    Exit codes: 0 done · 3 the estate or an option is wrong · 4 a port is taken, the disk is full or
-    the line failed · 5 the home has another count of brokers · 6 it already runs · 8 bad artifact.
+    Exit codes: 0 done · 3 the estate or an option is wrong · 4 a port is taken, the disk is full,
+    the line failed or a process does not start (the others go on) · 5 the home has another count of brokers · 6 it already runs · 8 bad artifact.
     """
     from penstock.runtime import platform
 
@@ -93,7 +93,8 @@ def up_command(
         raise ConfigError("Give an estate or --clusters, not both.")
     if detach:
         _detach(home, estate=estate, brokers=brokers, clusters=clusters)
-        _show_status(home, json_=json_)
+        if _show_status(home, json_=json_).state != "up":
+            raise typer.Exit(_NOT_READY)
     else:
         wanted = platform.bare(clusters) if clusters else platform.of_estate(estate)
         _run(home, wanted, brokers=brokers, show=_choose_show(json_=json_, quiet=quiet))

@@ -24,6 +24,8 @@ __all__ = ["Service", "State", "Supervised", "pause_s"]
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_FAILING_CRASHES = 4
+"""So many crashes in a row, 3.5 s of pauses, are no stumble: a person should hear of it."""
 _STEADY_S = 60.0
 """A process that ran this long starts a new row of crashes."""
 
@@ -111,6 +113,11 @@ class Supervised:
                     self._start_unless_held()
             case State.DONE | State.STOPPED:
                 pass
+
+    def failing(self) -> str:
+        """Return why it does not stay up, after several tries; an empty text while it may."""
+        hopeless = self.state is State.RESTARTING and self._crashes >= _FAILING_CRASHES
+        return self._reason if hopeless else ""
 
     def record(self) -> dict[str, Any]:
         """Return what ``processes.json`` says of it."""

@@ -69,6 +69,12 @@ class Supervisor:
         with self._lock:
             return {name: one.state for name, one in self._supervised.items()}
 
+    def failing(self) -> dict[str, str]:
+        """Return why they do not stay up, for the processes that did not in several tries."""
+        with self._lock:
+            found = {name: one.failing() for name, one in self._supervised.items()}
+        return {name: reason for name, reason in found.items() if reason}
+
     def close(self) -> None:
         """End every process, from the highest layer to the lowest."""
         self._closing.set()

@@ -89,7 +89,13 @@ class Session:
         while not self._closing.wait(_POLL_S):
             states = self._supervisor.states()
             waiting = [n for n, s in states.items() if s not in (State.READY, State.DONE)]
-            if not waiting:
+            failing = self._supervisor.failing()
+            if all(name in failing for name in waiting):
+                self.notes.extend(
+                    f"{name} does not start and is tried again: {reason}; its log is "
+                    f"{self.home / 'logs' / name}.log"
+                    for name, reason in failing.items()
+                )
                 return
             if time.monotonic() > deadline:
                 self.notes.append(f"not ready after {within_s:.0f} s: {', '.join(waiting)}")
