@@ -56,7 +56,7 @@ bench: $(DEV) ## Measure side by side with the peers; writes docs/benchmarks.md
 	$(BIN)/python -m bench
 
 generate: $(DEV) ## Make the generated files anew: gRPC stubs, JSON Schema, reference pages
-	$(BIN)/python tools/generate.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/generate.py
 
 requirements: $(DEV) ## Pin the dependencies anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/compile_requirements.sh
