@@ -22,9 +22,9 @@ from penstock.ingest.worker import Worker
 from penstock.model import clusters, metadata, tables, topics
 
 COLUMNS = (
-    tables.Column(name="id", type=tables.ColumnType.STRING, nullable=False),
-    tables.Column(name="n", type=tables.ColumnType.LONG),
-    tables.Column(name="at", type=tables.ColumnType.TIMESTAMP),
+    tables.Column(name="id", type="string", nullable=False),
+    tables.Column(name="n", type="long"),
+    tables.Column(name="at", type="timestamp"),
 )
 DERIVED = tuple(
     tables.DerivedColumn(name=name, expression=expression)

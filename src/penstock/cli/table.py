@@ -16,7 +16,7 @@ from rich.table import Table
 from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest.settings import Settings
-from penstock.model import tables
+from penstock.model import tables, types
 
 __all__ = ["register"]
 
@@ -48,7 +48,7 @@ def list_tables(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) ->
                     "topic": table.topic,
                     "owner": table.owner,
                     "path": str(_location(home, table)),
-                    "columns": {c.name: c.type.value for c in table.columns},
+                    "columns": {c.name: c.type for c in table.columns},
                     "derived": {d.name: d.expression for d in table.derived},
                     "partition_by": list(table.partition_by),
                     "latency_ms": table.latency_ms,
@@ -146,13 +146,13 @@ def show(
 
 def _declared(home: Path) -> list[tables.Table]:
     """Return the declared tables; those of before while the control plane is away."""
-    from penstock.api import wire
+    from penstock.api import table_wire
     from penstock.api.client import connect_home
     from penstock.ingest import declared
 
     try:
         with connect_home(home) as control:
-            return [wire.decode_table(table) for table in control.tables()]
+            return [table_wire.decode_table(table) for table in control.tables()]
     except (ConfigError, NotReady):
         if remembered := declared.remembered(Settings(home=home)):
             return remembered
@@ -173,7 +173,7 @@ def _find(home: Path, name: str) -> tables.Table:
 
 def _time_column(table: tables.Table) -> str:
     """Return the column that tells how new a row is: the first timestamp; empty for none."""
-    times = [c.name for c in table.columns if c.type is tables.ColumnType.TIMESTAMP]
+    times = [c.name for c in table.columns if c.kind is types.Primitive.TIMESTAMP]
     times += [d.name for d in table.derived if d.expression == "event_time"]
     return next(iter(times), "")
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from penstock.errors import ConfigError
-from penstock.ingest import decoders, plan
+from penstock.ingest import arrow_types, plan
 from penstock.ingest.records import Records
 from penstock.model import tables
 
@@ -70,7 +70,7 @@ def schema(table: tables.Table) -> pa.Schema:
         ConfigError: when a derived column's expression is none that is known.
     """
     declared = [
-        pa.field(column.name, decoders.arrow_type(column.type), nullable=column.nullable)
+        pa.field(column.name, arrow_types.to_arrow(column.kind), nullable=column.nullable)
         for column in table.columns
     ]
     return pa.schema([*declared, *(pa.field(d.name, _type_of(d)) for d in table.derived)])

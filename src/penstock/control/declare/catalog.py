@@ -15,12 +15,12 @@ from typing import TypeVar
 from penstock.control.declare.documents import (
     AnyDocument,
     ClusterDocument,
-    TableDocument,
     TopicDocument,
     TopicProfileDocument,
 )
 from penstock.control.declare.layers import Layer
 from penstock.control.declare.places import Document, Loc, nearest
+from penstock.control.declare.table_documents import TableDocument
 from penstock.control.declare.validation import Entry
 from penstock.errors import Fault
 

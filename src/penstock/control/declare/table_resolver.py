@@ -5,20 +5,17 @@ TableDocument, logical topics ─▶ tables.Table…, with faults
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from penstock.control.declare.catalog import Catalog
-from penstock.control.declare.documents import TableDocument
 from penstock.control.declare.places import nearest
+from penstock.control.declare.table_documents import TableDocument
 from penstock.control.declare.validation import Entry
 from penstock.errors import Fault
 from penstock.model import tables, topics
 
 __all__ = ["resolve_table"]
-
-_COORDINATES = {"cluster", "partition", "offset", "record_id", "event_time", "key"}
-_DATE = re.compile(r"date\((\w+)\)")
 
 
 def resolve_table(
@@ -46,35 +43,15 @@ def resolve_table(
 
 def _check_columns(entry: Entry[TableDocument]) -> Iterator[Fault]:
     model, document = entry.model, entry.document
-    for name, expression in model.derived.items():
-        loc = ("derived", name)
+    for name in model.derived:
         if name in model.columns:
             what = f"derived.{name}: is also a column"
-            yield document.fault(loc, what, "Give it another name.")
-        problem = _explain(expression, model)
-        if problem:
-            yield document.fault(loc, f"derived.{name}: {problem[0]}", problem[1])
+            yield document.fault(("derived", name), what, "Give it another name.")
     known = [*model.columns, *model.derived]
     for number, name in enumerate(model.partition_by):
         if name not in known:
             what = f"partition-by: there is no column {name}"
             yield document.fault(("partition-by", number), what, nearest(name, known))
-
-
-def _explain(expression: str, model: TableDocument) -> tuple[str, str] | None:
-    """Return what is wrong with a derived column's expression, and the way on."""
-    if expression in _COORDINATES:
-        return None
-    match = _DATE.fullmatch(expression)
-    if match is None:
-        step = f"Write date(column) or one of {', '.join(sorted(_COORDINATES))}."
-        return f"{expression!r} is no expression", step
-    column = model.columns.get(match.group(1))
-    if column is None:
-        return f"there is no column {match.group(1)}", nearest(match.group(1), model.columns)
-    if column.type is not tables.ColumnType.TIMESTAMP:
-        return f"{match.group(1)} is a {column.type}, not a timestamp", "Take a timestamp column."
-    return None
 
 
 def _table(model: TableDocument, environment: str) -> tables.Table:
@@ -85,16 +62,46 @@ def _table(model: TableDocument, environment: str) -> tables.Table:
         owner=model.owner,
         path=model.path or f"{environment}/{model.name}",
         mode=model.mode,
-        decoder=model.decoder,
+        clusters=tuple(model.clusters),
+        decoder=tables.Decoder(**model.decoder.model_dump()),
         columns=tuple(
             tables.Column(name=name, type=column.type, nullable=column.nullable)
             for name, column in model.columns.items()
         ),
         derived=tuple(
-            tables.DerivedColumn(name=name, expression=expression)
-            for name, expression in model.derived.items()
+            tables.DerivedColumn(name=name, expression=one.sql, type=one.type or "")
+            for name, one in model.derived.items()
         ),
         partition_by=tuple(model.partition_by),
         latency_ms=model.latency,
+        engine=model.engine,
+        merge=tables.Merge(
+            primary_key=tuple(model.primary_key),
+            order_by=tuple(model.order_by),
+            namespace=model.namespace,
+            strategy=model.strategy,
+            truncation=model.truncation,
+            tombstones_ms=model.tombstones,
+        ),
+        evolution=model.evolution,
+        change_feed=model.change_feed,
+        archive=model.archive,
+        bootstrap=_bootstrap(model),
+        dead_letters=tables.DeadLetters(
+            path=model.dead_letters.path, max_ratio=model.dead_letters.max_ratio
+        ),
+        compaction=tables.Compaction(
+            commits=model.compaction.commits,
+            target_bytes=model.compaction.target,
+            retention_ms=model.compaction.retention,
+        ),
         description=model.description,
     )
+
+
+def _bootstrap(model: TableDocument) -> tables.Bootstrap:
+    spec = model.bootstrap
+    taken_at_ms = (
+        round(datetime.fromisoformat(spec.taken_at).timestamp() * 1000) if spec.taken_at else 0
+    )
+    return tables.Bootstrap(snapshot=spec.snapshot, taken_at_ms=taken_at_ms, margin_ms=spec.margin)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from penstock.api import wire
+from penstock.api import table_wire, wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.control import switching
 from penstock.control.observations import Recorded
@@ -136,7 +136,7 @@ class Reading:
         recorded = await asyncio.to_thread(self._recorded)
         return pb.ListTablesResponse(
             tables=[
-                wire.encode_table(table)
+                table_wire.encode_table(table)
                 for table in recorded.tables.values()
                 if request.environment in {"", table.environment}
             ]

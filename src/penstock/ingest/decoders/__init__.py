@@ -21,10 +21,11 @@ from typing import TypeAlias, assert_never
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
-from penstock.errors import DataError
-from penstock.model import tables
+from penstock.errors import ConfigError, DataError
+from penstock.ingest import arrow_types
+from penstock.model import tables, types
 
-__all__ = ["Decoded", "Decoder", "Poison", "arrow_type", "decode", "decode_json", "decoder_of"]
+__all__ = ["Decoded", "Decoder", "Poison", "decode", "decode_json", "decoder_of"]
 
 Decoder: TypeAlias = Callable[[Sequence[bytes], Sequence[tables.Column]], pa.Table]
 """Turns values into a table with exactly these columns and a row a value, in order, or raises
@@ -53,11 +54,13 @@ class Decoded:
 
 def decoder_of(decoder: tables.Decoder) -> Decoder:
     """Return the function that does what the table declares."""
-    match decoder:
-        case tables.Decoder.JSON:
+    match decoder.format:
+        case tables.Format.JSON:
             return decode_json
+        case tables.Format.PROTOBUF | tables.Format.AVRO | tables.Format.FUNCTION:
+            raise ConfigError(f"no decoder for {decoder.format} yet; declare decoder: json")
         case _:
-            assert_never(decoder)
+            assert_never(decoder.format)
 
 
 def decode(
@@ -117,7 +120,9 @@ def decode_json(values: Sequence[bytes], columns: Sequence[tables.Column]) -> pa
     # pyarrow.json reads dates as numbers only; they are read as text and cast, as strictly.
     read_as = pa.schema(
         [
-            pa.field(column.name, pa.string() if _is_date(column) else arrow_type(column.type))
+            pa.field(
+                column.name, pa.string() if _is_date(column) else arrow_types.to_arrow(column.kind)
+            )
             for column in columns
         ]
     )
@@ -139,31 +144,12 @@ def decode_json(values: Sequence[bytes], columns: Sequence[tables.Column]) -> pa
     return table
 
 
-def arrow_type(kind: tables.ColumnType) -> pa.DataType:
-    """Return the Arrow type of a declared column."""
-    match kind:
-        case tables.ColumnType.STRING:
-            return pa.string()
-        case tables.ColumnType.LONG:
-            return pa.int64()
-        case tables.ColumnType.DOUBLE:
-            return pa.float64()
-        case tables.ColumnType.BOOLEAN:
-            return pa.bool_()
-        case tables.ColumnType.TIMESTAMP:
-            return pa.timestamp("us", tz="UTC")
-        case tables.ColumnType.DATE:
-            return pa.date32()
-        case _:
-            assert_never(kind)
-
-
 def _schema(columns: Sequence[tables.Column]) -> pa.Schema:
-    return pa.schema([pa.field(c.name, arrow_type(c.type)) for c in columns])
+    return pa.schema([pa.field(c.name, arrow_types.to_arrow(c.kind)) for c in columns])
 
 
 def _is_date(column: tables.Column) -> bool:
-    return column.type is tables.ColumnType.DATE
+    return column.kind is types.Primitive.DATE
 
 
 def _as_declared(read: pa.Table, columns: Sequence[tables.Column]) -> pa.Table:

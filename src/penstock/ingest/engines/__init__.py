@@ -1,0 +1,1 @@
+"""What carries planned batches out: this process, or Spark."""

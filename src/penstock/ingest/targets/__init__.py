@@ -1,0 +1,1 @@
+"""Where rows go: an appended table, a merged table, a change log."""

@@ -1,0 +1,1 @@
+"""The door to the schema registry: Confluent's API, whoever serves it."""
