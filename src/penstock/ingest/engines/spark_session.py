@@ -1,0 +1,180 @@
+"""The Spark session: one a process, on this machine, on a cluster, or behind Spark Connect.
+
+    SparkSettings ─open_session─▶ spark_jvm: driver on the given Java, with jars ─▶ SparkSession
+                        └─ sc://… ─▶ a remote session; its server brings Java and jars
+
+Every setting that decides what rows come out is set here and nowhere else: UTC, no deletion
+vectors, Arrow batches. Started when it is first asked for, since a JVM takes seconds. The Java is
+used for the driver's own process alone. Never listens beyond loopback when the master is local.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.errors import ConfigError, NotReady
+from penstock.ingest.engines import spark_jvm
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["SparkSettings", "close_session", "open_session"]
+
+_OPENING = threading.Lock()
+_REMOTE = "sc://"
+_ARROW_RECORDS = 50_000
+
+# What may be set on a session whose server somebody else has started.
+_SESSION: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_RECORDS),
+    # delta-rs reads and goes on with these tables; it writes no deletion vectors.
+    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+}
+_START: Mapping[str, str] = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+# One machine: nothing listens beyond loopback, and work is cut for a few cores, not for a cluster.
+_LOCAL: Mapping[str, str] = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
+    "spark.default.parallelism": str(os.cpu_count() or 1),
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkSettings:
+    """Where Spark runs, and with what.
+
+    Attributes:
+        master: as Spark names it (``local[*]``, ``spark://…``, ``yarn``, ``k8s://…``), or a Spark
+            Connect address, ``sc://host:port``.
+        work: directory for scratch files and the warehouse; empty for Spark's own choice.
+        jars: Delta's and Kafka's, shipped to the executors; none when the cluster has them.
+        java: executable of the driver's Java; None for what pyspark finds on the machine, and
+            for a process that ``spark-submit`` has started.
+        memory_mib: heap of the driver, which is all of Spark when the master is local.
+        options: further settings of Spark, by name; they win over ours.
+    """
+
+    master: str = "local[*]"
+    work: Path | None = None
+    jars: tuple[Path, ...] = ()
+    java: Path | None = None
+    memory_mib: int = 1024
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def remote(self) -> bool:
+        """Tell whether Spark runs behind Spark Connect."""
+        return self.master.startswith(_REMOTE)
+
+    @property
+    def local(self) -> bool:
+        """Tell whether all of Spark runs in one JVM on this machine."""
+        return self.master.startswith("local")
+
+
+def open_session(settings: SparkSettings) -> SparkSession:
+    """Return this process's session; the first call starts it.
+
+    Raises:
+        ConfigError: when pyspark is not installed.
+        NotReady: when Spark does not start or cannot be reached.
+    """
+    try:
+        from pyspark.errors import PySparkException  # noqa: PLC0415 - heavy, and an extra
+        from pyspark.sql import SparkSession  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "a table with engine: spark needs pyspark. Install it: pip install 'penstock[spark]'."
+        ) from error
+    with _OPENING:
+        chosen = configuration(settings)
+        builder = SparkSession.builder
+        builder = (
+            builder.remote(settings.master) if settings.remote else builder.master(settings.master)
+        )
+        for name, value in chosen.items():
+            builder = builder.config(name, value)
+        try:
+            with _environment(_driver(settings, chosen)):
+                return builder.getOrCreate()
+        except (PySparkException, OSError) as error:
+            raise NotReady(
+                f"Spark at {settings.master} does not start: {error}. Check the master's address "
+                "and what Spark wrote to this process's standard error."
+            ) from error
+
+
+def close_session(session: SparkSession) -> None:
+    """End the session, and the JVM's work with it."""
+    session.stop()
+
+
+def configuration(settings: SparkSettings) -> dict[str, str]:
+    """Return what the session is started with."""
+    if settings.remote:
+        return {**_SESSION, **settings.options}
+    chosen = {**_SESSION, **_START, "spark.driver.memory": f"{settings.memory_mib}m"}
+    if settings.local:
+        chosen |= _LOCAL
+    if settings.jars:
+        chosen["spark.jars"] = ",".join(map(str, settings.jars))
+    if settings.work is not None:
+        chosen |= _places(settings.work)
+    return {**chosen, **settings.options}
+
+
+def _places(work: Path) -> dict[str, str]:
+    for name in ("scratch", "warehouse", "tmp"):
+        (work / name).mkdir(parents=True, exist_ok=True)
+    return {
+        "spark.local.dir": str(work / "scratch"),
+        "spark.sql.warehouse.dir": (work / "warehouse").as_uri(),
+    }
+
+
+def _driver(settings: SparkSettings, chosen: Mapping[str, str]) -> Mapping[str, str]:
+    """Start the driver's JVM if that is ours to do; return what leads pyspark to it."""
+    from pyspark import SparkContext  # noqa: PLC0415 - heavy, and an extra
+
+    running = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ  # noqa: SLF001
+    if settings.remote or settings.java is None or running:
+        return {}
+    scratch = [] if settings.work is None else [f"-Djava.io.tmpdir={settings.work / 'tmp'}"]
+    driver = spark_jvm.start(
+        settings.java,
+        memory_mib=settings.memory_mib,
+        options=scratch,
+        configuration={**chosen, "spark.master": settings.master},
+    )
+    # Python workers on this machine are of this installation.
+    python = {"PYSPARK_PYTHON": sys.executable} if settings.local else {}
+    return {**driver.environment, **python}
+
+
+@contextmanager
+def _environment(told: Mapping[str, str]) -> Iterator[None]:
+    """Set what pyspark reads from the environment alone, while it looks for its JVM."""
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name in told:
+            os.environ.pop(name, None)
