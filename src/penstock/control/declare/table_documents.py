@@ -5,13 +5,15 @@ Judges a document by itself; what needs the topic or another document is the res
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from penstock.control.declare.fields import Count, DnsName, Flag, Names, Period, Size
 from penstock.control.declare.part import Part
-from penstock.model import tables, types
+from penstock.model import expressions, tables, types
 from penstock.units import parse_ms
 
 __all__ = [
@@ -25,8 +27,27 @@ __all__ = [
 ]
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _type(value: str) -> str:
     return str(types.parse(value))
+
+
+def _sql(value: str) -> str:
+    expressions.parse(value)
+    return value
+
+
+def _instant(value: str) -> str:
+    example = "2026-01-31T12:00:00Z"
+    if not _RFC_3339.fullmatch(value):
+        raise ValueError(f"{value!r} is no time with a zone by RFC 3339; write e.g. {example}")
+    try:
+        datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no time: {error}; write e.g. {example}") from error
+    return value
 
 
 def _column(value: Any) -> Any:
@@ -53,6 +74,8 @@ def _latency(value: object) -> int:
 
 
 Type = Annotated[str, AfterValidator(_type)]
+Sql = Annotated[str, AfterValidator(_sql)]
+Instant = Annotated[str, AfterValidator(_instant)]
 Latency = Annotated[
     int,
     BeforeValidator(_latency, json_schema_input_type=str),
@@ -73,7 +96,7 @@ class ColumnSpec(Part):
 class DerivedSpec(Part):
     """A column made from others."""
 
-    sql: str
+    sql: Sql
     """SQL over the columns and the record's coordinates."""
     type: Type | None = None
     """What it gives, where that is to be said."""
@@ -101,7 +124,7 @@ class BootstrapSpec(Part):
 
     snapshot: str = ""
     """Path or URL of a directory of Parquet files, or of a Delta table."""
-    taken_at: str = ""
+    taken_at: Instant = ""
     """When the snapshot was begun, RFC 3339, e.g. `2026-01-31T12:00:00Z`."""
     margin: Period = Field(default=60_000, json_schema_extra={"default": "1m"})
     """Records are read from so long before the snapshot, for clocks that differ."""
