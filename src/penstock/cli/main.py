@@ -21,7 +21,7 @@ from penstock.errors import PenstockError
 
 __all__ = ["app", "run"]
 
-_FAMILIES = ("runtime", "estate", "control", "table", "drill", "ingest", "agent")
+_FAMILIES = ("runtime", "estate", "control", "table", "drill", "ingest", "agent", "connector")
 
 _EXTRAS = {
     "deltalake": "ingest",
