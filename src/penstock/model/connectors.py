@@ -35,10 +35,11 @@ class Connector:
     Attributes:
         environment: of the cluster.
         cluster: the Kafka cluster whose Connect group runs it, and whose topics it writes or reads.
-        connector_class: Java class; empty for the kind's own.
+        connector_class: Java class; the kind's own, or the one the document names.
         tasks: at most so many.
-        config: Connect's own settings, by its names; what the kind sets itself is left out. Secrets
-            stand as `${file:…}` or `${env:…}`, never as they are.
+        config: all of Connect's own settings, by its names, but for ``name``, ``connector.class``
+            and ``tasks.max``. Secrets stand as `${file:…}` or `${env:…}`, never as they are.
+        topics: those it writes or reads, by their logical names; none where that is not known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Connector:
     tasks: int = 1
     state: ConnectorState = ConnectorState.RUNNING
     config: Mapping[str, str] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
     description: str = ""
 
     @property
