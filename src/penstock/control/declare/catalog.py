@@ -1,6 +1,6 @@
 """The typed documents of an estate, found by name; and the names that are said twice.
 
-Entry… ─catalog─▶ Catalog(clusters, profiles, topics, tables) ─▶ resolver
+Entry… ─catalog─▶ Catalog(clusters, profiles, topics, tables, connectors) ─▶ resolver
 
 A name whose document has a fault is still known here as written, so that one mistake is told once
 and not again at every document that refers to it.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from penstock.control.declare.connector_documents import ConnectorDocument
 from penstock.control.declare.documents import (
     AnyDocument,
     ClusterDocument,
@@ -43,6 +44,7 @@ class Catalog:
     profiles: Mapping[str, Entry[TopicProfileDocument]]
     topics: Sequence[Entry[TopicDocument]]
     tables: Sequence[Entry[TableDocument]]
+    connectors: Sequence[Entry[ConnectorDocument]]
     written: Mapping[str, set[str]]
     complete: bool
 
@@ -101,6 +103,7 @@ def catalog(
         profiles=profiles,
         topics=_of(ordered, TopicDocument),
         tables=_of(ordered, TableDocument),
+        connectors=_of(ordered, ConnectorDocument),
         written=written,
         complete=complete,
     )

@@ -1,6 +1,6 @@
 """The kinds of documents an estate is written in: one pydantic model a kind.
 
-YAML ─▶ ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument ─▶ resolver
+YAML ─▶ ClusterDocument | TopicDocument | TopicProfileDocument | … ─▶ resolver
 
 The models are the one source of validation, of the JSON Schemas for editors and of the reference
 page, so each field carries its docstring. Keys are written in kebab-case. They judge a document by
@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from penstock.control.declare.connector_documents import ConnectorDocument
 from penstock.control.declare.fields import (
     Address,
     ConfigValue,
@@ -172,12 +173,15 @@ class ClusterDocument(Part):
     """What it can carry."""
 
 
-AnyDocument: TypeAlias = ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument
+AnyDocument: TypeAlias = (
+    ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument | ConnectorDocument
+)
 
 KINDS: dict[str, type[AnyDocument]] = {
     "Cluster": ClusterDocument,
     "Topic": TopicDocument,
     "TopicProfile": TopicProfileDocument,
     "Table": TableDocument,
+    "Connector": ConnectorDocument,
 }
 """Every kind of document by the word that stands behind ``kind:``."""
