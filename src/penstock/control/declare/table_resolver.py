@@ -33,7 +33,7 @@ def resolve_table(
         key=lambda topic: topic.environment,
     )
     environments = [topic.environment for topic in fed_by]
-    if not environments:
+    if not environments and model.topic:
         variants = {t.name for t in topics_by_ident.values()}
         if model.topic not in variants:
             faults += catalog.unknown(entry, ("topic",), kind="Topic", name=model.topic)
@@ -48,6 +48,8 @@ def resolve_table(
     chosen = [topic for topic in fed_by if model.environment in {None, topic.environment}]
     faults += _check_clusters(entry, chosen)
     faults += _check_retention(entry, chosen)
+    if model.name != entry.document.content.get("name"):
+        return [], faults  # a name with a fault is that of no table
     return [_table(model, topic.environment) for topic in chosen], faults
 
 

@@ -146,7 +146,7 @@ def _check_key(entry: Entry[TableDocument]) -> Iterator[Fault]:
         column, kind = entry.model.columns.get(name), _kind(entry, name)
         loc = ("primary-key", number)
         if isinstance(kind, _NESTED) or kind in _INEXACT:
-            what = f"primary-key: {name} is a {kind}, which names no row for certain"
+            what = f"primary-key: {name} is of type {kind}, which names no row for certain"
             yield entry.document.fault(loc, what, "Name columns of other types.")
         elif column and column.nullable:
             what = f"primary-key: {name} may be null, and null names no row"
@@ -158,7 +158,7 @@ def _check_order(entry: Entry[TableDocument]) -> Iterator[Fault]:
     for number, name in enumerate(entry.model.order_by):
         kind = _kind(entry, name)
         if isinstance(kind, _NESTED):
-            what = f"order-by: {name} is a {kind}, which has no order"
+            what = f"order-by: {name} is of type {kind}, which has no order"
             step = "Name columns of numbers, times or text."
             yield entry.document.fault(("order-by", number), what, step)
 
@@ -168,7 +168,7 @@ def _check_partitions(entry: Entry[TableDocument]) -> Iterator[Fault]:
     for number, name in enumerate(names):
         kind, loc = _kind(entry, name), ("partition-by", number)
         if isinstance(kind, _NESTED) or kind in {*_INEXACT, types.Primitive.BINARY}:
-            what = f"partition-by: {name} is a {kind}, which no directory can be named by"
+            what = f"partition-by: {name} is of type {kind}, which no directory can be named by"
             yield entry.document.fault(loc, what, "Derive a column of it, e.g. a date.")
     every = [*_written(entry, "columns"), *_written(entry, "derived")]
     if names and not _is_open(entry) and {*every} <= {*names}:

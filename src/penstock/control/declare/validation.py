@@ -23,10 +23,13 @@ from penstock.errors import Fault
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Entry", "validate"]
+__all__ = ["STAND_INS", "Entry", "validate"]
 
 M_co = TypeVar("M_co", bound=AnyDocument, covariant=True)
 _MAX_SHOWN = 60
+
+STAND_INS = {"Table": {"name": "unnamed", "topic": "", "owner": "nobody"}}
+"""What stands for a faulty field that must be there; of that nothing is judged."""
 
 _STEPS = {
     "bool_type": "Write true or false.",
@@ -80,13 +83,13 @@ def _salvage(
     """Return the document without what is faulty, so that the rest is judged too.
 
     Only the faulty part is left out where the document can be read without it, else the whole
-    field.
+    field; and a field that must be there is stood in for where `STAND_INS` has a value.
     """
     written = [_written(document, detail["loc"]) for detail in details]
     for depth in (None, 2, 1):
         content = _without(document.content, [loc[:depth] for loc in written if loc])
         try:
-            model = KINDS[kind].model_validate(content)
+            model = KINDS[kind].model_validate({**STAND_INS.get(kind, {}), **content})
         except ValidationError:
             continue
         return Entry(document=document, model=model, partial=True)
