@@ -1,0 +1,103 @@
+package org.penstock.connect;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.kafka.connect.connector.ConnectRecord;
+import org.apache.kafka.connect.data.Field;
+import org.apache.kafka.connect.data.Struct;
+import org.apache.kafka.connect.errors.DataException;
+
+/**
+ * Debezium's connector for MongoDB: documents and ids are extended JSON as text.
+ *
+ * <pre>
+ *   c, r ─▶ I    u ─▶ U (a replacement, which names no changed fields: I)    d ─▶ D
+ * </pre>
+ */
+final class DebeziumMongo implements Shape {
+    private static final long MS = 1000;
+
+    private final Settings settings;
+    private final Documents documents;
+
+    DebeziumMongo(Settings settings) {
+        this.settings = settings;
+        this.documents = new Documents(settings);
+    }
+
+    @Override
+    public boolean accepts(ConnectRecord<?> record) {
+        return Envelopes.isEnvelope(record) && Envelopes.isMongo(record);
+    }
+
+    @Override
+    public Optional<Event> read(ConnectRecord<?> record) {
+        Struct envelope = (Struct) record.value();
+        Origin origin = origin(envelope.getStruct("source"));
+        if (settings.ignores(origin)) {
+            return Optional.empty();
+        }
+        Map<String, Object> key = key(record);
+        String after = Envelopes.text(envelope, "after");
+        Map<String, Object> document = after == null ? null : document(after);
+        String operation = envelope.getString("op");
+        return switch (operation) {
+            case "c", "r" -> Optional.of(Documents.written(origin, key, present(document)));
+            case "u" -> updated(origin, key, document, envelope);
+            case "d" -> Optional.of(Event.of(Operation.DELETE, origin, key, null));
+            default -> throw new DataException("op '" + operation + "' is not known");
+        };
+    }
+
+    @Override
+    public Map<String, Object> key(ConnectRecord<?> record) {
+        if (record.key() instanceof Struct key && key.schema().field("id") != null) {
+            return Documents.key(ExtendedJson.read(key.getString("id")));
+        }
+        throw new DataException("the record's key holds no id");
+    }
+
+    private Optional<Event> updated(
+            Origin origin, Map<String, Object> key, Map<String, Object> document, Struct envelope) {
+        Field field = envelope.schema().field("updateDescription");
+        Struct description = field == null ? null : envelope.getStruct(field.name());
+        if (description == null && document != null) {
+            return Optional.of(Documents.written(origin, key, document));
+        }
+        return documents.updated(origin, key, document, changes(description));
+    }
+
+    private static Documents.Changes changes(Struct description) {
+        if (description == null) {
+            return new Documents.Changes(Map.of(), List.of(), false);
+        }
+        String updated = description.getString("updatedFields");
+        List<String> removed = description.getArray("removedFields");
+        List<?> truncated = description.getArray("truncatedArrays");
+        return new Documents.Changes(
+                updated == null ? Map.of() : document(updated),
+                removed == null ? List.of() : removed,
+                truncated != null && !truncated.isEmpty());
+    }
+
+    private static Map<String, Object> document(String text) {
+        return Json.object(ExtendedJson.read(text), "the document");
+    }
+
+    private static Map<String, Object> present(Map<String, Object> document) {
+        if (document == null) {
+            throw new DataException("the event has no document after the change");
+        }
+        return document;
+    }
+
+    private static Origin origin(Struct source) {
+        long timeMs = source.getInt64("ts_ms");
+        Integer ordinal = source.getInt32("ord");
+        return new Origin(
+                source.getString("db") + "." + source.getString("collection"),
+                timeMs,
+                Documents.sequence(timeMs / MS, ordinal == null ? 0 : ordinal));
+    }
+}
