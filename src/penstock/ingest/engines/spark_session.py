@@ -11,6 +11,7 @@ used for the driver's own process alone. Never listens beyond loopback when the 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,22 +20,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.errors import ConfigError, NotReady
+from penstock.errors import ConfigError, Conflict, NotReady, PenstockError
 from penstock.ingest.engines import spark_jvm
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SparkSettings", "close_session", "open_session"]
+__all__ = [
+    "SparkSettings",
+    "close_session",
+    "configuration",
+    "kept",
+    "open_session",
+    "own_session",
+    "translated",
+]
 
 _OPENING = threading.Lock()
 _REMOTE = "sc://"
 _ARROW_RECORDS = 50_000
+_CONFLICT = re.compile(r"Concurrent\w+Exception|DELTA_CONCURRENT|\[DELTA_.*CONFLICT")
+_CONFIG_ERROR = re.compile(r"penstock\.errors\.ConfigError: (.*)")
 
 # What may be set on a session whose server somebody else has started.
 _SESSION: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_RECORDS),
+    # The guard of merges is one text for every engine, with names quoted as in standard SQL.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
     # delta-rs reads and goes on with these tables; it writes no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }
@@ -122,9 +136,70 @@ def open_session(settings: SparkSettings) -> SparkSession:
             ) from error
 
 
+def own_session(settings: SparkSettings) -> SparkSession:
+    """Return a session whose settings are nobody else's, in the same Spark; see `open_session`."""
+    session = open_session(settings)
+    if not settings.remote:
+        return session.newSession()
+    builder = type(session).builder.remote(settings.master)
+    for name, value in configuration(settings).items():
+        builder = builder.config(name, value)
+    return builder.create()
+
+
 def close_session(session: SparkSession) -> None:
     """End the session, and the JVM's work with it."""
     session.stop()
+
+
+@contextmanager
+def kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep what the frame holds once it is computed, on disk where memory does not suffice."""
+    from pyspark import StorageLevel  # noqa: PLC0415 - heavy, and an extra
+
+    held = frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield held
+    finally:
+        held.unpersist()
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Tell Spark's errors in Penstock's words.
+
+    Args:
+        what: the table or the topic that is worked on.
+
+    Raises:
+        Conflict: when Delta refused the commit because of another one.
+        ConfigError: when the pipeline in a worker said the declaration cannot work.
+        NotReady: for every other failure: Spark's and the storage's, which the next try may mend.
+    """
+    from py4j.protocol import (  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+        Py4JError,
+    )
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise _explained(what, str(error)) from error
+
+
+def _explained(what: str, text: str) -> PenstockError:
+    if (told := _CONFIG_ERROR.search(text)) is not None:
+        return ConfigError(told[1].strip())
+    reason = " ".join(text.split())[:400]
+    if _CONFLICT.search(text):
+        return Conflict(
+            f"another process has written to {what} meanwhile: {reason}. Let one process ingest a "
+            "table; this one goes on from where the other is."
+        )
+    return NotReady(
+        f"Spark failed at {what}: {reason}. Nothing was lost; the same batch is tried again. If it "
+        "goes on, look at the executors' logs."
+    )
 
 
 def configuration(settings: SparkSettings) -> dict[str, str]:
