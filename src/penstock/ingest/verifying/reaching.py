@@ -1,0 +1,132 @@
+"""When a table has every change of its source up to a mark.
+
+    slot confirmed past the mark ─▶ end offsets of the topic ─▶ the table's positions past these
+
+The slot's confirmed place says that the connector has everything up to there in Kafka. A quiet
+database writes nothing a connector could confirm: then it is enough that both the slot and the topic
+have stood still for a while.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from penstock.errors import NotReady
+from penstock.ingest import delta, ledger
+from penstock.ingest.ledger import Ledger
+from penstock.ingest.locations import Location
+from penstock.ingest.plan import Partition
+from penstock.kafka import probes
+from penstock.model import tables
+
+__all__ = ["Reach", "partition_ends", "standing"]
+
+_POLL_S = 0.1
+_CALM_S = 3.0
+_CONFIRMED = """
+SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+Ends = Callable[[], Mapping[Partition, int]]
+"""Gives the offset after the last, of each partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Waits until a table is as far as its source was.
+
+    Attributes:
+        url: of the source database.
+        slot: the connector's replication slot.
+        ends: of the topic's partitions, now.
+        standing: where the table stands, now.
+        within_s: after which it gives up.
+    """
+
+    url: str
+    slot: str
+    ends: Ends
+    standing: Ends
+    within_s: float = 120.0
+
+    def __call__(self, mark: int) -> None:
+        """Return once the table has every change up to the mark.
+
+        Raises:
+            NotReady: when it does not get there in time, with what is behind.
+        """
+        deadline = time.monotonic() + self.within_s
+        self._wait_confirmed(mark, deadline)
+        wanted = self.ends()
+        while behind := _behind(wanted, self.standing()):
+            if time.monotonic() > deadline:
+                raise NotReady(
+                    f"the table did not get as far as its source within {self.within_s:g} s: "
+                    f"{behind} records are still to come. See penstock table status; then try again."
+                )
+            time.sleep(_POLL_S)
+
+    def _wait_confirmed(self, mark: int, deadline: float) -> None:
+        seen: tuple[int, int] | None = None
+        calm_since = time.monotonic()
+        while time.monotonic() - calm_since < _CALM_S:
+            now = self._confirmed(), sum(self.ends().values())
+            if now[0] >= mark:
+                return
+            if now != seen:
+                seen, calm_since = now, time.monotonic()
+            if time.monotonic() > deadline:
+                raise NotReady(
+                    f"the connector did not confirm the source's place {mark} within "
+                    f"{self.within_s:g} s; slot {self.slot!r} is at {now[0]}. See penstock connector "
+                    "status; then try again."
+                )
+            time.sleep(_POLL_S)
+
+    def _confirmed(self) -> int:
+        try:
+            with psycopg.connect(self.url, connect_timeout=10) as connection:
+                row = connection.execute(_CONFIRMED, (self.slot,)).fetchone()
+        except psycopg.OperationalError as error:
+            raise NotReady(
+                f"the source database cannot be asked: {str(error).strip()}. Start it, then try again."
+            ) from error
+        if row is None:
+            raise NotReady(
+                f"the source has no replication slot {self.slot!r}. See penstock connector status."
+            )
+        confirmed: int = row[0]
+        return confirmed
+
+
+def partition_ends(cluster: str, bootstrap: str, topic: str) -> Mapping[Partition, int]:
+    """Return the end offset of each partition of a topic on one cluster.
+
+    Raises:
+        NotReady: when the cluster does not answer.
+    """
+    partitions = [p for p in probes.look(bootstrap).partitions if p.topic == topic]
+    return {
+        Partition(cluster=cluster, topic=topic, number=number): end
+        for (_, number), end in probes.ends(bootstrap, partitions).items()
+    }
+
+
+def standing(table: tables.Table, place: Location) -> Mapping[Partition, int]:
+    """Return where a table stands: the next offset of each partition it has read.
+
+    Raises:
+        NotReady: when there is no table yet, or the storage fails.
+    """
+    lake = delta.read_table(place)
+    if lake is None:
+        return {}
+    return Ledger(place).standing(lake.last(ledger.app_id(table)))
+
+
+def _behind(wanted: Mapping[Partition, int], standing: Mapping[Partition, int]) -> int:
+    return sum(max(0, end - standing.get(partition, 0)) for partition, end in wanted.items())
