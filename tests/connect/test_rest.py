@@ -74,12 +74,15 @@ def test_a_group_that_is_down_is_not_ready() -> None:
         (409, "Connector a already exists", Conflict),
         (400, "Connector configuration is invalid", ConfigError),
         (500, "Request timed out", NotReady),
+        (500, "IO Error trying to forward REST request: refused", NotReady),
         (500, "broken", RemoteError),
     ],
 )
 def test_refusals_are_told_apart(status: int, message: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        connect(lambda _: says(status, message)).create("a", {}, state=State.RUNNING)
+        connect(lambda _: says(status, message), rebalance_s=0.0).create(
+            "a", {}, state=State.RUNNING
+        )
 
 
 def test_deleting_what_is_gone_is_done() -> None:

@@ -16,24 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from penstock.connect.statuses import Condition, Status
 from penstock.errors import ConfigError, NotReady
+from penstock.telemetry import attributes
 
 __all__ = ["serve"]
 
 Look: TypeAlias = Callable[[], Sequence[Status]]
 """Gives how each connector is."""
-
-CONNECTOR: Final = "penstock.connector"
-CONNECTOR_RUNNING: Final = "penstock.connector.running"
-CONNECTOR_FAILED_TASKS: Final = "penstock.connector.failed.tasks"
-CONNECTOR_RESTARTS: Final = "penstock.connector.restarts"
-CONNECTOR_SLOT_LAG: Final = "penstock.connector.slot.lag"
-CONNECTOR_EVENT_AGE: Final = "penstock.connector.event.age"
 
 _ILL = {Condition.FAILED, Condition.ABSENT, Condition.FOREIGN, Condition.UNKNOWN}
 
@@ -88,11 +82,11 @@ def _parse(listen: str) -> tuple[str, int]:
 def _measure(look: Look) -> None:
     """Register the gauges; they cost nothing until they are asked for."""
     gauges: dict[str, Callable[[Status], float | None]] = {
-        CONNECTOR_RUNNING: lambda one: one.condition is Condition.RUNNING,
-        CONNECTOR_FAILED_TASKS: lambda one: one.tasks.count("failed"),
-        CONNECTOR_RESTARTS: lambda one: one.restarts,
-        CONNECTOR_SLOT_LAG: lambda one: one.lag.slot.lag_bytes if one.lag.slot else None,
-        CONNECTOR_EVENT_AGE: lambda one: (
+        attributes.CONNECTOR_RUNNING: lambda one: one.condition is Condition.RUNNING,
+        attributes.CONNECTOR_FAILED_TASKS: lambda one: one.tasks.count("failed"),
+        attributes.CONNECTOR_RESTARTS: lambda one: one.restarts,
+        attributes.CONNECTOR_SLOT_LAG: lambda one: one.lag.slot.lag_bytes if one.lag.slot else None,
+        attributes.CONNECTOR_EVENT_AGE: lambda one: (
             max(0.0, time.time() - one.lag.newest_ms / 1000) if one.lag.newest_ms else None
         ),
     }
@@ -103,7 +97,7 @@ def _measure(look: Look) -> None:
             _: CallbackOptions, value: Callable[[Status], float | None] = value
         ) -> Iterable[Observation]:
             return [
-                Observation(found, {CONNECTOR: one.ident})
+                Observation(found, {attributes.CONNECTOR: one.ident})
                 for one in look()
                 if (found := value(one)) is not None
             ]

@@ -1,7 +1,7 @@
 """The door to Kafka Connect: its REST API, and its errors in Penstock's words.
 
     Connect(addresses) ─HTTP, a deadline─▶ any worker of the group ─▶ value or PenstockError
-        409 while the group rebalances ─▶ asked again, until the deadline
+        409 while the group rebalances, 500 while it has no leader ─▶ asked again, for a while
         a worker that is gone ─▶ the next address
 
 Every worker of a group answers for the whole group. Every effect may be repeated: what is already
@@ -10,6 +10,7 @@ so is done. Never decides whether something should be done, and never logs a con
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ __all__ = ["Connect", "Offset", "Wrong"]
 
 _POLL_S = 0.25
 _REBALANCE_S = 30.0
+
+_PASSING = re.compile("timed out|forward REST request", re.IGNORECASE)
+"""What a worker says of a fault that goes by: its leader was killed, and has no successor yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +228,7 @@ class Connect:
             if response.is_success:
                 return response.json() if response.content else None
             error = self._translated(response, doing=f"{method} {path.partition('?')[0]}")
-            passing = isinstance(error, NotReady) and response.status_code == HTTPStatus.CONFLICT
-            if not passing or time.monotonic() > deadline:
+            if not isinstance(error, NotReady) or time.monotonic() > deadline:
                 raise error
             self._wait(_POLL_S)
 
@@ -258,7 +261,7 @@ class Connect:
                 return NotReady(f"{where} is settling: {said} Try again in some seconds.")
             case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
                 return ConfigError(f"{where} refuses it: {said}")
-            case HTTPStatus.INTERNAL_SERVER_ERROR if "timed out" in said.lower():
+            case HTTPStatus.INTERNAL_SERVER_ERROR if _PASSING.search(said):
                 return NotReady(f"{where} did not answer in time: {said} Try again.")
             case status:
                 return RemoteError(

@@ -142,12 +142,12 @@ def worker_properties(
         "topic.creation.enable": "false",
         # What was sent in the last second may be sent again after a kill; the default is a minute.
         "offset.flush.interval.ms": 1_000,
-        # A killed worker is noticed after 6 s instead of 10, and its tasks wait 5 s for it to come
+        # A killed worker is noticed after 6 s instead of 10, and its tasks wait 3 s for it to come
         # back instead of 5 minutes: on one machine it comes back at once, or a sibling takes over.
         "session.timeout.ms": 6_000,
         "heartbeat.interval.ms": 2_000,
         "rebalance.timeout.ms": 30_000,
-        "scheduled.rebalance.max.delay.ms": 5_000,
+        "scheduled.rebalance.max.delay.ms": 3_000,
         "task.shutdown.graceful.timeout.ms": 5_000,
         "plugin.path": ",".join(map(str, plugins)),
         "plugin.discovery": "service_load",

@@ -3,6 +3,7 @@
     locks/kafka-4.3.1-connect.lock ─fetch─▶ jars of a worker
     locks/<plug-in>.lock ─fetch─▶ <cache>/artifacts/….tar.gz ─unpack, once─▶
         <cache>/connect/<plug-in>/<folder of its jars> ─▶ the worker's plugin.path
+    our own transform, by `smt` ────────────────────────▲
 
 Every plug-in here names its classes in manifests of its own (META-INF/services), so a worker finds
 them without reading every class of every jar: ``plugin.discovery=service_load``. Never uses an
@@ -20,7 +21,7 @@ from importlib import resources
 from pathlib import Path
 
 from penstock.errors import ConfigError
-from penstock.runtime import artifacts, files
+from penstock.runtime import artifacts, files, smt
 
 __all__ = ["Plugin", "directories", "unpacked", "worker_jars"]
 
@@ -47,17 +48,17 @@ def directories(
     *,
     progress: artifacts.Progress | None = None,
 ) -> tuple[Path, ...]:
-    """Return the directories for a worker's ``plugin.path``, one a plug-in.
+    """Return the directories for a worker's ``plugin.path``: one a plug-in, and our transform's.
 
     Raises:
-        PenstockError: as `artifacts.fetch`.
+        PenstockError: as `artifacts.fetch` and `smt.install`.
         ConfigError: when an archive cannot be unpacked.
     """
     found = []
     for plugin in plugins:
         (archive,) = artifacts.fetch(_locked(plugin.value), progress=progress)
         found.append(unpacked(archive, artifacts.cache_directory() / "connect" / plugin.value))
-    return tuple(found)
+    return (*found, smt.install(progress).parent)
 
 
 def unpacked(archive: Path, target: Path) -> Path:

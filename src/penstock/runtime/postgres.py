@@ -18,6 +18,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -128,7 +129,14 @@ def service(home: Path, server: Server) -> Service:
             log=home / "logs" / f"{server.name}.log",
         )
 
-    return Service(name=server.name, spec=spec, layer=_LAYER, ready=lambda: _answers(server))
+    return Service(
+        name=server.name,
+        spec=spec,
+        layer=_LAYER,
+        ready=lambda: _answers(server),
+        # By SIGTERM it would wait for its clients to leave.
+        stop_signal=signal.SIGINT,
+    )
 
 
 def _arguments(server: Server) -> list[str]:

@@ -1,0 +1,37 @@
+"""One Connect group and one PostgreSQL for all tests of connectors; a table and a topic a test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.connect.stack import Rounds, Shop, Stack, running
+
+from penstock.runtime import embedded
+
+
+@pytest.fixture(scope="session")
+def stack(kafka: embedded.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("connect"), kafka) as parts:
+        yield parts
+
+
+@pytest.fixture
+def new_shop(stack: Stack) -> Callable[[], Shop]:
+    return lambda: Shop(stack, f"shop-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    return new_shop()
+
+
+@pytest.fixture
+def rounds(stack: Stack) -> Iterator[Rounds]:
+    """Give the rounds of a managing process; with the test its connectors end."""
+    made = Rounds(stack)
+    yield made
+    made.connectors = ()
+    made.managing.round()
+    made.managing.close()
