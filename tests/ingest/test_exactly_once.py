@@ -38,7 +38,7 @@ def test_rows_of_every_cluster_land_with_their_coordinates(
     assert all(row["day"] == row["at"].date() and row["key"] == "k" for row in rows)
 
 
-@pytest.mark.parametrize("point", ["before", "after", "between", "before-letters"])
+@pytest.mark.parametrize("point", ["planned", "before", "after", "between", "before-letters"])
 def test_a_kill_around_a_commit_neither_loses_nor_doubles(
     source: Source, run_worker: Start, wait_until: WaitUntil, tmp_path: Path, point: str
 ) -> None:

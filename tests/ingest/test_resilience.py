@@ -15,7 +15,8 @@ from tests.ingest.worker_process import make_snapshot, make_table
 
 from penstock.errors import Refused
 from penstock.ingest import delta
-from penstock.ingest.landing import State
+from penstock.ingest.locations import locate
+from penstock.ingest.progress import State
 from penstock.ingest.settings import Limits
 from penstock.ingest.worker import Worker
 from penstock.kafka import contents
@@ -110,7 +111,7 @@ def test_a_table_with_other_columns_is_refused_and_left_alone(
     source: Source, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
     existing = pa.schema([("id", pa.int64())])
-    delta.open_table(tmp_path / "landed", existing)
+    delta.open_table(locate("landed", lake=tmp_path), existing)
     source.send_rows(5, cluster="primary")
     with working(source, tmp_path) as worker:
         wait_until(lambda: worker.progress.state is State.STOPPED, message="stopped")
@@ -122,9 +123,11 @@ def test_a_table_with_other_columns_is_refused_and_left_alone(
 
 def test_another_partitioning_is_refused(tmp_path: Path) -> None:
     schema = pa.schema([("id", pa.string()), ("day", pa.date32())])
-    delta.open_table(tmp_path / "t", schema, partition_by=["day"])
-    with pytest.raises(Refused, match="the partition columns is day in the table"):
-        delta.open_table(tmp_path / "t", schema)
+    delta.open_table(locate("t", lake=tmp_path), schema, partition_by=["day"])
+    with pytest.raises(
+        Refused, match="the layout is by day in the table and without partitions in the"
+    ):
+        delta.open_table(locate("t", lake=tmp_path), schema)
 
 
 def test_much_poison_stops_the_table_before_anything_is_written(
@@ -211,9 +214,8 @@ def test_a_topic_nobody_declared_is_waited_for(wait_until: WaitUntil, tmp_path: 
 def test_small_files_are_joined_and_rows_stay(
     source: Source, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
-    limits = Limits(compact_commits=5)
-    flat = make_table(source.topic, partition_by=())
-    with working(source, tmp_path, limits=limits, table=flat) as worker:
+    flat = make_table(source.topic, partition_by=(), compaction=tables.Compaction(commits=5))
+    with working(source, tmp_path, table=flat) as worker:
         for n in range(12):
             source.send_rows(3, cluster="primary", first=3 * n)
             wait_until(lambda: worker.progress.rows == len(source.acked), message="its rows")

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest import endpoint, statuses
-from penstock.ingest.landing import Progress, State
+from penstock.ingest.progress import Progress, State
 from penstock.runtime import host_metrics
 from penstock.sdk.deliveries import Delivery, OnDelivery
 

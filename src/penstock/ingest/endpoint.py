@@ -20,7 +20,7 @@ from typing import TypeAlias
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from penstock.errors import ConfigError, NotReady
-from penstock.ingest.landing import Progress, State
+from penstock.ingest.progress import Progress, State
 from penstock.telemetry import attributes
 
 __all__ = ["serve"]

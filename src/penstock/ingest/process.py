@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from penstock.errors import NotReady
 from penstock.ingest import endpoint
 from penstock.ingest.declared import Declared
-from penstock.ingest.landing import Progress
+from penstock.ingest.progress import Progress
 from penstock.ingest.settings import Settings
 from penstock.ingest.statuses import Statuses, write_atomically
 from penstock.ingest.worker import Worker
@@ -110,6 +110,7 @@ class _Process:
                     lake=self._settings.lake,
                     limits=self._settings.limits,
                     snapshot=self._client.metadata.snapshot,
+                    spark=self._settings.spark,
                 )
                 self._workers[ident].start()
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penstock.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    # Only who runs tables on Spark has it installed.
+    from penstock.ingest.engines.spark_session import SparkSettings
 
 __all__ = ["Limits", "Settings"]
 
@@ -19,19 +25,16 @@ class Limits:
             commit append at 320,000 to 430,000 rows a CPU second; larger batches add nothing.
         batch_bytes: a batch closes at this many bytes of values.
         queue_kib: librdkafka's buffer for each cluster, in KiB.
-        poison_ratio: above this share of poison among the latest records the table stops,
-            because it is then the table's declaration that is wrong, not a record.
-        poison_sample: the share means nothing before this many records were seen.
-        compact_commits: small files are joined after this many commits.
+        poison_sample: the share of poison means nothing before this many records were seen.
+        merge_factor: a merge's batch may hold so many times as many records.
         backoff_s: longest wait between two tries after a failure.
     """
 
     batch_records: int = 100_000
     batch_bytes: int = 64 * 2**20
     queue_kib: int = 32 * 2**10
-    poison_ratio: float = 0.05
     poison_sample: int = 100
-    compact_commits: int = 120
+    merge_factor: int = 10
     backoff_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -40,7 +43,7 @@ class Limits:
         Raises:
             ConfigError: with one fault for each.
         """
-        positive = ("batch_records", "batch_bytes", "queue_kib", "poison_sample", "compact_commits")
+        positive = ("batch_records", "batch_bytes", "queue_kib", "poison_sample", "merge_factor")
         faults = [
             Fault(
                 file="ingest limits",
@@ -51,15 +54,6 @@ class Limits:
             for name in positive
             if getattr(self, name) < 1
         ]
-        if not 0 <= self.poison_ratio <= 1:
-            faults.append(
-                Fault(
-                    file="ingest limits",
-                    line=0,
-                    what=f"poison_ratio is {self.poison_ratio}",
-                    next_step="Give a share between 0 and 1.",
-                )
-            )
         if faults:
             raise ConfigError("ingest cannot start.", faults=faults)
 
@@ -74,12 +68,14 @@ class Settings:
         control: gRPC address of the control plane; empty reads ``<home>/control.json``.
         listen: where ``/health`` and ``/metrics`` answer, ``host:port`` on loopback; the address
             is then in ``<home>/ingest/listen.json``. Empty for nowhere.
+        spark: gives where Spark runs, asked when the first table needs it; None where none may.
     """
 
     home: Path
     tables: frozenset[str] = frozenset()
     control: str = ""
     listen: str = "127.0.0.1:0"
+    spark: Callable[[], SparkSettings] | None = None
     limits: Limits = Limits()
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.ingest.landing import Progress
+from penstock.ingest.progress import Progress
 
 __all__ = ["Statuses", "read", "write_atomically"]
 

@@ -1,8 +1,8 @@
 """Runs one table: read, gather, commit, and begin again from the table whenever something fails.
 
-    snapshot ─▶ sources ─▶ readers at the table's positions ─gather─▶ Batch ─commit─▶ table
-                                  ▲                                          │
-                                  └──── anything failed: wait, open anew ◀───┘
+    table's log: last batch N ─▶ plan N ─▶ positions ─▶ readers ─Landing.step─▶ N + 1, N + 2, …
+         ▲     └─ plan N + 1 is there, N + 1 is not in the log ─▶ run it again, exactly
+         └───────── anything failed: wait, open anew ◀────────────────┘
 
 Guarantee: nothing that was read is taken for landed before the table's own log says so; after any
 failure the next try begins from what the log says. A failure that waiting cannot mend (a refusal, a
@@ -14,16 +14,24 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from penstock.errors import Conflict, NotReady, PenstockError, RemoteError
-from penstock.ingest import apply, plan
-from penstock.ingest.landing import Landing, Progress, State
-from penstock.ingest.readers import ClusterReader
+from penstock.ingest import delta, letters, plan
+from penstock.ingest.batches import read_again
+from penstock.ingest.engines import Engine, ReadingEngine
+from penstock.ingest.engines.opening import Spark, open_engine
+from penstock.ingest.landing import Committing, Driving, Landing, bounds
+from penstock.ingest.ledger import Ledger
+from penstock.ingest.locations import Location, locate
+from penstock.ingest.progress import Progress, State
+from penstock.ingest.readers import ClusterReader, Reading
 from penstock.ingest.settings import Limits
 from penstock.model import tables
 from penstock.model.clusters import ClusterState
@@ -48,9 +56,10 @@ class Worker:
         self,
         table: tables.Table,
         *,
-        lake: Path,
+        lake: Path | str,
         limits: Limits,
         snapshot: Callable[[], Snapshot],
+        spark: Spark | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -59,12 +68,14 @@ class Worker:
             lake: what the table's path is below.
             limits: what it may hold, and when it stops.
             snapshot: gives the newest metadata; called often.
+            spark: gives where Spark runs; None where no table may.
         """
         self.table = table
         self.progress = Progress()
         self._lake = lake
         self._limits = limits
         self._snapshot = snapshot
+        self._spark = spark
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ingest-{table.name}", daemon=True)
 
@@ -109,17 +120,84 @@ class Worker:
 
     def _ingest(self) -> None:
         """Run until asked to stop or until the metadata changes what to read."""
-        tally = plan.Tally(ratio=self._limits.poison_ratio, sample=self._limits.poison_sample)
-        target = apply.Target(
-            self.table, lake=self._lake, tally=tally, clock=lambda: datetime.now(UTC)
-        )
-        self.progress = replace(self.progress, rows=target.lake.rows)
         snapshot = self._snapshot()
         sources = self._sources(snapshot)
-        with self._readers(snapshot, sources, target) as readers:
-            landing = Landing(target, readers, limits=self._limits, stopping=self._stopping)
-            while not self._stopping.is_set() and self._still(snapshot, sources):
-                self.progress = landing.step(self.progress)
+        place = locate(self.table.path, lake=self._lake)
+        ledger = Ledger(place)
+        with closing(self._engine(place, snapshot, sources)) as engine:
+            self.progress = replace(self.progress, rows=engine.rows, files=engine.files)
+            self._finish(engine, ledger, snapshot)
+            positions = ledger.standing(engine.last) or self._old(engine, place, sources)
+            committing = Committing(self.table, engine, ledger, positions=positions, clock=_now)
+            with self._steps(committing, snapshot, sources) as step:
+                while not self._stopping.is_set() and self._still(snapshot, sources):
+                    self.progress = step(self.progress)
+
+    @contextmanager
+    def _steps(
+        self, committing: Committing, snapshot: Snapshot, sources: tuple[plan.Source, ...]
+    ) -> Iterator[Callable[[Progress], Progress]]:
+        """Give what does one batch after another, by the engine's way of reading."""
+        engine = committing.engine
+        if isinstance(engine, ReadingEngine):
+            yield Driving(committing, engine, stopping=self._stopping).step
+            return
+        reading = self._reading(engine)
+        with self._readers(snapshot, sources, reading, committing.positions) as readers:
+            yield Landing(committing, readers, limits=self._limits, stopping=self._stopping).step
+
+    def _engine(
+        self, place: Location, snapshot: Snapshot, sources: tuple[plan.Source, ...]
+    ) -> Engine:
+        tally = plan.Tally(
+            ratio=self.table.dead_letters.max_ratio, sample=self._limits.poison_sample
+        )
+        return open_engine(
+            self.table,
+            place,
+            letters_place=letters.location(self.table, place, lake=self._lake),
+            tally=tally,
+            clock=_now,
+            clusters=snapshot.clusters,
+            sources=sources,
+            records=bounds(self.table, self._limits).records,
+            spark=self._spark,
+        )
+
+    def _reading(self, engine: Engine) -> Reading:
+        return Reading(
+            name=f"penstock-ingest-{self.table.name}",
+            queue_kib=self._limits.queue_kib,
+            record_ids=engine.record_ids,
+        )
+
+    def _finish(self, engine: Engine, ledger: Ledger, snapshot: Snapshot) -> None:
+        """Run the batch again that was planned and not committed, if there is one."""
+        pending = ledger.read(engine.last + 1)
+        if pending is None:
+            return
+        _log.info("table %s: batch %d is run again", self.table.ident, pending.number)
+        raw: pa.Table | None = None
+        lost: tuple[plan.Gap, ...] = ()
+        if pending.ranges and not isinstance(engine, ReadingEngine):
+            reading = replace(self._reading(engine), ends=True)
+            sources = plan.sources_of(pending.ranges)
+            with self._readers(
+                snapshot, sources, reading, pending.begin, only=pending.ranges
+            ) as readers:
+                raw, lost = read_again(pending, readers, stopping=self._stopping)
+        engine.run(pending, raw, lost=lost)
+
+    def _old(
+        self, engine: Engine, place: Location, sources: tuple[plan.Source, ...]
+    ) -> plan.Positions:
+        """Return where version 0.1 left the table; nothing for a new one."""
+        lake = delta.read_table(place) if engine.rows else None
+        if lake is None:
+            return {}
+        partitions = [source.partition(n) for source in sources for n in range(source.partitions)]
+        found = {p: lake.last(plan.old_app_id(self.table, p)) for p in partitions}
+        return {partition: offset for partition, offset in found.items() if offset}
 
     def _sources(self, snapshot: Snapshot) -> tuple[plan.Source, ...]:
         topic = snapshot.topics.get(f"{self.table.environment}/{self.table.topic}")
@@ -132,6 +210,7 @@ class Worker:
             source
             for source in plan.sources(topic)
             if source.cluster in snapshot.clusters
+            and (not self.table.clusters or source.cluster in self.table.clusters)
             and snapshot.clusters[source.cluster].state is not ClusterState.RETIRED
         )
         if not sources:
@@ -153,19 +232,33 @@ class Worker:
 
     @contextmanager
     def _readers(
-        self, snapshot: Snapshot, sources: tuple[plan.Source, ...], target: apply.Target
+        self,
+        snapshot: Snapshot,
+        sources: Sequence[plan.Source],
+        reading: Reading,
+        begin: plan.Positions,
+        *,
+        only: Collection[plan.Partition] | None = None,
     ) -> Iterator[list[ClusterReader]]:
         with ExitStack() as stack:
             readers = []
             for name in sorted({source.cluster for source in sources}):
+                if name not in snapshot.clusters:
+                    raise NotReady(
+                        f"table {self.table.ident} has a batch of cluster {name!r}, which is not "
+                        "declared any more. Declare it again until the batch is done."
+                    )
                 reader = ClusterReader(
                     snapshot.clusters[name],
                     [source for source in sources if source.cluster == name],
-                    position=target.position,
-                    name=f"penstock-ingest-{self.table.name}",
-                    queue_kib=self._limits.queue_kib,
-                    record_ids=any(d.expression == "record_id" for d in self.table.derived),
+                    begin=begin,
+                    reading=reading,
+                    partitions=None if only is None else [p for p in only if p.cluster == name],
                 )
                 stack.callback(reader.close)
                 readers.append(reader)
             yield readers
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
