@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from penstock.errors import NotReady
 
-__all__ = ["Partition", "Seen", "end_offsets", "ends", "is_open", "look", "wait_ready"]
+__all__ = ["Partition", "Seen", "end_offsets", "is_open", "look", "wait_ready"]
 
 _POLL_S = 0.05
 
@@ -87,36 +86,21 @@ def end_offsets(
     Raises:
         NotReady: when the cluster does not answer in time.
     """
-    totals: dict[str, int] = defaultdict(int)
-    for (topic, _), end in ends(bootstrap, partitions, timeout_s=timeout_s).items():
-        totals[topic] += end
-    return dict(totals)
-
-
-def ends(
-    bootstrap: str, partitions: Iterable[Partition], *, timeout_s: float = 2.0
-) -> dict[tuple[str, int], int]:
-    """Return the end offset of each partition, by topic and number.
-
-    Raises:
-        NotReady: when the cluster does not answer in time.
-    """
     end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     latest = {TopicPartition(p.topic, p.number): end for p in partitions}
+    totals = {partition.topic: 0 for partition in latest}
     if not latest:
-        return {}
-    found: dict[tuple[str, int], int] = {}
+        return totals
     client = _client(bootstrap)  # kept: its answers come only while it lives
     for partition, answer in client.list_offsets(latest, request_timeout=timeout_s).items():
         try:
-            offset = answer.result(timeout=timeout_s).offset
+            totals[partition.topic] += answer.result(timeout=timeout_s).offset
         except (KafkaException, TimeoutError) as error:
             raise NotReady(
                 f"The cluster at {bootstrap} did not tell the offsets of {partition.topic}: "
                 f"{error}. Try again."
             ) from error
-        found[partition.topic, partition.partition] = offset
-    return found
+    return totals
 
 
 def wait_ready(

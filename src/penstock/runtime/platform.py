@@ -29,7 +29,6 @@ from penstock.runtime import (
     plugins,
     ports,
     processes,
-    smt,
 )
 from penstock.runtime.supervised import Service
 
@@ -189,7 +188,7 @@ def _worker(name: str, *command: str, home: Path) -> Service:
 def _connect(clusters: Sequence[str], home: Path) -> list[Service]:
     """Return a Connect group beside each of the clusters, and the process that manages them."""
     jars = plugins.worker_jars()
-    directories = [*plugins.directories(), smt.install().parent]
+    directories = plugins.directories()
     known: dict[str, Any] = files.read_json(home / "clusters.json", default={})
     services = [_worker("connect", "connect", home=home)]
     for name in clusters:

@@ -128,7 +128,7 @@ def _as_compared(rows: pa.Table, columns: pa.Schema) -> pa.Table:
     with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("rows", rows)
-        found: pa.Table = connection.execute(f"SELECT {chosen} FROM rows").to_arrow_table()  # noqa: S608 - quoted
+        found: pa.Table = connection.sql(f"SELECT {chosen} FROM rows").to_arrow_table()  # noqa: S608 - quoted
     return found
 
 

@@ -20,7 +20,8 @@ from penstock.ingest import delta, ledger
 from penstock.ingest.ledger import Ledger
 from penstock.ingest.locations import Location
 from penstock.ingest.plan import Partition
-from penstock.kafka import probes
+from penstock.kafka import ends
+from penstock.kafka.admin import Admin
 from penstock.model import tables
 
 __all__ = ["Reach", "partition_ends", "standing"]
@@ -103,16 +104,15 @@ class Reach:
         return confirmed
 
 
-def partition_ends(cluster: str, bootstrap: str, topic: str) -> Mapping[Partition, int]:
+def partition_ends(admin: Admin, topic: str) -> Mapping[Partition, int]:
     """Return the end offset of each partition of a topic on one cluster.
 
     Raises:
         NotReady: when the cluster does not answer.
     """
-    partitions = [p for p in probes.look(bootstrap).partitions if p.topic == topic]
     return {
-        Partition(cluster=cluster, topic=topic, number=number): end
-        for (_, number), end in probes.ends(bootstrap, partitions).items()
+        Partition(cluster=admin.cluster, topic=topic, number=number): end
+        for number, end in ends.end_offsets(admin, topic).items()
     }
 
 
