@@ -78,5 +78,5 @@ def _check_address(entry: Entry[TableDocument]) -> Iterator[Fault]:
         yield entry.document.fault(loc, what, "Write e.g. https://registry:8081.")
     elif address.username or address.password:
         what = "decoder.registry: holds a user or a password, which a file must not"
-        step = "Take it out, and give it to the process: PENSTOCK_REGISTRY_USER and _PASSWORD."
+        step = "Take it out, and give it to the process: PENSTOCK_REGISTRY_USERNAME and _PASSWORD."
         yield entry.document.fault(loc, what, step)

@@ -73,26 +73,29 @@ def check_paths(located: Sequence[Located]) -> Iterator[Fault]:
         key=lambda place: [*place.path.split("/")],
     )
     above: list[_Place] = []
+    told: set[frozenset[str]] = set()
     for place in places:
         while above and not _is_within(place.path, above[-1].path):
             above.pop()
         outer = next((one for one in reversed(above) if not _is_hidden(place, one)), None)
-        if outer:
+        # Where two tables are in one place, so are all that lies beside them.
+        pair = frozenset(one.located.table.ident for one in (place, outer) if one)
+        if outer and pair not in told:
+            told.add(pair)
             yield _clash(place, outer)
         above.append(place)
 
 
 def _places(located: Located) -> Iterator[_Place]:
     table = located.table
-    letters = table.dead_letters.path
+    letters = table.dead_letters.path or f"{table.path.rstrip('/')}_dead_letters"
     yield _Place(path=_normal(table.path), located=located, loc=("path",), what="the table")
-    if letters:
-        yield _Place(
-            path=_normal(letters),
-            located=located,
-            loc=("dead-letters", "path"),
-            what="the dead letters",
-        )
+    yield _Place(
+        path=_normal(letters),
+        located=located,
+        loc=("dead-letters", "path"),
+        what="the dead letters",
+    )
     if table.archive:
         yield _Place(
             path=_normal(table.archive), located=located, loc=("archive",), what="the archive"

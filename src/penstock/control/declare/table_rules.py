@@ -41,6 +41,7 @@ _RESERVED = {
     "_cluster",
     "_partition",
     "_offset",
+    "_behind",
     "_change_type",
     "_commit_version",
     "_commit_timestamp",
