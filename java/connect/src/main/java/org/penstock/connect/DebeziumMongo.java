@@ -18,6 +18,12 @@ import org.apache.kafka.connect.errors.DataException;
 final class DebeziumMongo implements Shape {
     private static final long MS = 1000;
 
+    /**
+     * A row of a snapshot has the time of the connector's clock, not the cluster's. Every change
+     * since the snapshot began is told after it, and must win whatever the clocks say.
+     */
+    private static final long SNAPSHOT_MARGIN_S = 60;
+
     private final Settings settings;
     private final Documents documents;
 
@@ -94,10 +100,15 @@ final class DebeziumMongo implements Shape {
 
     private static Origin origin(Struct source) {
         long timeMs = source.getInt64("ts_ms");
-        Integer ordinal = source.getInt32("ord");
         return new Origin(
-                source.getString("db") + "." + source.getString("collection"),
-                timeMs,
-                Documents.sequence(timeMs / MS, ordinal == null ? 0 : ordinal));
+                source.getString("db") + "." + source.getString("collection"), timeMs, sequence(source, timeMs));
+    }
+
+    private static long sequence(Struct source, long timeMs) {
+        String snapshot = Envelopes.text(source, "snapshot");
+        if (snapshot != null && !snapshot.equals("false")) {
+            return Documents.sequence(timeMs / MS - SNAPSHOT_MARGIN_S, 0);
+        }
+        return Documents.sequence(timeMs / MS, source.getInt32("ord"));
     }
 }
