@@ -9,11 +9,13 @@ cluster is down `poll` gives nothing and `trouble` says why; it goes on by itsel
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -139,7 +141,10 @@ class ClusterReader:
             Refused: when the cluster denies the topic, or the topic there is another one than was
                 read before.
         """
-        messages = self._fetch(timeout_s, at_once=at_once)
+        with _collecting_later():
+            return self._read(self._fetch(timeout_s, at_once=at_once))
+
+    def _read(self, messages: list[_Message]) -> Polled:
         by_topic: dict[str, list[_Message]] = defaultdict(list)
         gaps: list[plan.Gap] = []
         if messages and not any(map(type(messages[0]).error, messages)):
@@ -294,6 +299,18 @@ class ClusterReader:
         place = clients.TopicPartition(partition.topic, partition.number)
         _, end = self._consumer.get_watermark_offsets(place, cached=True)
         return int(end)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Keep Python from looking for cycles among ten thousand messages, which have none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _every(sources: Sequence[plan.Source]) -> list[plan.Partition]:

@@ -14,11 +14,13 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from penstock.errors import DataError
 from penstock.ingest.ledger import BatchPlan
-from penstock.ingest.plan import Gap, Positions
+from penstock.ingest.plan import Gap, Positions, Tally
 from penstock.ingest.targets import Outcome
+from penstock.model import tables
 
-__all__ = ["Engine", "ReadingEngine", "Report"]
+__all__ = ["Engine", "ReadingEngine", "Report", "spoiled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +94,20 @@ class ReadingEngine(Engine, Protocol):
 
     def lag(self, positions: Positions) -> int:
         """Return how many offsets lie between the positions and the newest records."""
+
+
+def spoiled(table: tables.Table, tally: Tally, found: pa.Table) -> DataError:
+    """Return what an engine raises when too much is poison.
+
+    Args:
+        table: the declaration.
+        tally: with the batch counted in.
+        found: the batch's letters, as `letters.FOUND`; at least one.
+    """
+    example = found.slice(found.num_rows - 1).to_pylist()[0]
+    return DataError(
+        f"table {table.ident} stopped: {tally.poison} of the latest {tally.records} records cannot "
+        f"be read by its declaration, e.g. {example['reason']}. Correct the table's columns or the "
+        "producer; the table goes on where it stopped when it is declared anew or ingest restarts.",
+        origin="{cluster}/{topic}/{partition}/{offset}".format(**example),
+    )

@@ -14,12 +14,12 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from penstock.errors import Conflict, DataError
+from penstock.errors import Conflict
 from penstock.ingest import letters
-from penstock.ingest.engines import Report
+from penstock.ingest.engines import Report, spoiled
 from penstock.ingest.ledger import BatchPlan
 from penstock.ingest.locations import Location
-from penstock.ingest.pipeline import Pipeline, Transformed
+from penstock.ingest.pipeline import Pipeline
 from penstock.ingest.plan import Gap, Tally
 from penstock.ingest.records import RAW
 from penstock.ingest.targets import Outcome, open_target
@@ -82,7 +82,7 @@ class EmbeddedEngine:
         records = raw.num_rows if raw is not None else 0
         tally = self._tally.add(records=records, poison=made.letters.num_rows)
         if tally.spoiled:
-            raise _spoiled(self._table, tally, made)
+            raise spoiled(self._table, tally, made.letters)
         self._target.refresh()
         if self._target.last != plan.number - 1:
             raise Conflict(
@@ -103,13 +103,3 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         """Hold nothing."""
-
-
-def _spoiled(table: tables.Table, tally: Tally, made: Transformed) -> DataError:
-    example = made.letters.slice(made.letters.num_rows - 1).to_pylist()[0]
-    return DataError(
-        f"table {table.ident} stopped: {tally.poison} of the latest {tally.records} records cannot "
-        f"be read by its declaration, e.g. {example['reason']}. Correct the table's columns or the "
-        "producer; the table goes on where it stopped when it is declared anew or ingest restarts.",
-        origin="{cluster}/{topic}/{partition}/{offset}".format(**example),
-    )
