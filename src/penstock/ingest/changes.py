@@ -31,6 +31,7 @@ __all__ = [
     "TIME",
     "Operation",
     "changes_schema",
+    "in_part",
     "lake_schema",
     "marks",
     "mine",
@@ -110,6 +111,11 @@ def lake_schema(rows: pa.Schema) -> pa.Schema:
 def changes_schema(lake: pa.Schema) -> pa.Schema:
     """Return the columns of changes of a table: its own, and every control column."""
     return pa.schema([*(lake.field(name) for name in values_of(lake)), *CONTROL])
+
+
+def in_part(rows: pa.Table) -> pa.ChunkedArray:
+    """Return a mask of the changes that do not tell their whole row at their own marks."""
+    return compute.or_(compute.is_valid(rows[ABSENT]), compute.is_valid(rows[BEHIND]))
 
 
 def mine(rows: pa.Table) -> pa.ChunkedArray:

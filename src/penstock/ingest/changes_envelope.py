@@ -179,8 +179,7 @@ def _struct(columns: Sequence[tables.Column]) -> str:
 def _at(error: Unreadable, indexes: Sequence[int]) -> Unreadable:
     """Return the error of some values as one of all, given where these stand."""
     reasons = {indexes[index]: reason for index, reason in error.reasons.items()}
-    suspect = indexes[error.suspect] if error.suspect >= 0 else -1
-    return Unreadable(error.message, reasons=reasons, suspect=suspect)
+    return Unreadable(error.message, reasons=reasons)
 
 
 def _check_operations(operations: pa.ChunkedArray) -> None:

@@ -13,25 +13,28 @@ Delta compares its smallest and largest key with each file's. Memory is bounded 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 from pyarrow import compute
 
 from penstock.ingest import delta, merging_sql
-from penstock.ingest.changes import BEHIND, OPERATION, Operation
+from penstock.ingest.changes import ABSENT, BEHIND, OPERATION, Operation
 from penstock.ingest.delta import moved_on, translated
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome
 from penstock.model import tables
 
-__all__ = ["KeyedTable", "disorder", "open_keyed"]
+__all__ = ["Bounds", "KeyedTable", "disorder", "indexes_among", "open_keyed", "spread"]
 
 _PIECE_ROWS = 250_000
 _SPILL_BYTES = 512 * 2**20
-_DISORDER = 4.0
+_DISORDER = 2.0
 """Files a key may be in, on average, before the table is sorted anew."""
+
+Bounds: TypeAlias = tuple[Any, Any]
+"""Smallest and largest key of a batch, by `KeyedTable.sorted_by`; Any: whatever a key is."""
 
 
 class KeyedTable(delta.LakeTable):
@@ -128,7 +131,7 @@ class KeyedTable(delta.LakeTable):
         among = merging_sql.between(keys[self.primary_key[0]], self.primary_key[0])
         predicate = " AND ".join(f"({each})" for each in (among, where) if each)
         with translated(self.place):
-            found = [_among(piece, keys) for piece in self.read(predicate)]
+            found = [piece.take(indexes_among(piece, keys)) for piece in self.read(predicate)]
         return pa.concat_tables([self.schema.empty_table(), *found])
 
     def read(self, predicate: str = "") -> Iterator[pa.Table]:
@@ -146,18 +149,25 @@ class KeyedTable(delta.LakeTable):
 
     @property
     def has_behind(self) -> bool:
-        """Tell whether any row has a column that is older than the row."""
+        """Tell whether any row has a column that is older than the row, or that nobody told of."""
         actions = self._actions()
-        nulls = f"null_count.{BEHIND}"
-        if nulls not in actions.column_names:
-            return True
-        some = compute.not_equal(actions[nulls], actions["num_records"])
-        return bool(compute.any(compute.fill_null(some, fill_value=True)).as_py())
+        return any(_holds(actions, name) for name in (ABSENT, BEHIND) if name in self.schema.names)
+
+    @property
+    def sorted_by(self) -> str:
+        """Return the first column of the key that is not the same in every row.
+
+        Files sorted by several columns at once (a Z-order) have wide ranges of each.
+        """
+        actions = self._actions()
+        return next(
+            (name for name in self.primary_key if _varies(actions, name)), self.primary_key[0]
+        )
 
     @property
     def disorder(self) -> float:
         """Return in how many files a key may be on average; 1.0 for a table sorted by key."""
-        return disorder(self._actions(), self.primary_key[0])
+        return disorder(self._actions(), self.sorted_by)
 
     def clear(self, app_id: str = "", number: int = 0) -> None:
         """Delete every row, by the log alone."""
@@ -172,30 +182,50 @@ class KeyedTable(delta.LakeTable):
             self.table.delete(predicate)
             self.rows = self.table.count()
 
+    def add(self, rows: pa.Table | pa.RecordBatchReader) -> None:
+        """Add rows without a number."""
+        with translated(self.place):
+            write_deltalake(self.table, rows, mode="append")
+            self.rows = self.table.count()
+
     def load(self, rows: pa.RecordBatchReader) -> None:
         """Add rows of a snapshot without a number, then sort the table by its key.
 
         The rows must have no key that is there already: a merge is for those.
         """
-        with translated(self.place):
-            write_deltalake(self.table, rows, mode="append")
+        self.add(rows)
         self.arrange()
 
     def arrange(self) -> Outcome:
         """Rewrite the table sorted by its key."""
         with translated(self.place):
             done = self.table.optimize.z_order(
-                list(self.primary_key), max_spill_size=_SPILL_BYTES, max_concurrent_tasks=1
+                [self.sorted_by], max_spill_size=_SPILL_BYTES, max_concurrent_tasks=1
             )
             self.rows = self.table.count()
         return Outcome(files_added=done["numFilesAdded"], files_removed=done["numFilesRemoved"])
 
-    def tidy_by_key(self) -> Outcome:
-        """Join small files, or sort all where keys have come to lie in too many of them."""
-        if self.disorder > _DISORDER:
-            self.arrange()
-        added, removed = self.tidy()
-        return Outcome(files_added=added, files_removed=removed)
+    def tidy_by_key(self, *, sort: bool) -> Outcome:
+        """Join small files, or sort all where keys have come to lie in too many of them.
+
+        Args:
+            sort: whether a sorted table would spare the merges anything.
+        """
+        if not sort or self.disorder <= _DISORDER:
+            added, removed = self.tidy()
+            return Outcome(files_added=added, files_removed=removed)
+        # Joining would mix the ranges of the files that were just sorted.
+        outcome = self.arrange()
+        with translated(self.place):
+            self.table.vacuum(dry_run=False, full=True)
+        return outcome
+
+    def spread(self, bounds: Sequence[Bounds]) -> float:
+        """Return the mean share of the table's range of keys that batches of these bounds span.
+
+        It is the share of a sorted table's files that their merges read; 1.0 where it is not known.
+        """
+        return spread(self._actions(), self.sorted_by, bounds)
 
     def _actions(self) -> pa.Table:
         with translated(self.place):
@@ -207,7 +237,7 @@ def disorder(actions: pa.Table, key: str) -> float:
 
     Args:
         actions: the files, as delta-rs lists them.
-        key: the first column of the primary key.
+        key: the column of the primary key that the table is sorted by.
     """
     low, high = f"min.{key}", f"max.{key}"
     if low not in actions.column_names or actions.num_rows == 0:
@@ -221,6 +251,41 @@ def disorder(actions: pa.Table, key: str) -> float:
             ended += 1
         covering += begun - ended
     return covering / max(1, len(starts))
+
+
+def spread(actions: pa.Table, key: str, bounds: Sequence[Bounds]) -> float:
+    """Return the mean share of the files' whole range of the key that the bounds span.
+
+    Args:
+        actions: the files, as delta-rs lists them.
+        key: the column of the primary key that the table is sorted by.
+        bounds: smallest and largest key of each batch.
+    """
+    low, high = f"min.{key}", f"max.{key}"
+    numbers = [pair for pair in bounds if isinstance(pair[0], int)]
+    if low not in actions.column_names or not numbers or not actions.num_rows:
+        return 1.0
+    least, most = compute.min(actions[low]).as_py(), compute.max(actions[high]).as_py()
+    if not isinstance(least, int) or most <= least:
+        return 1.0
+    shares = [(min(top, most) - max(bottom, least)) / (most - least) for bottom, top in numbers]
+    return float(sum(min(1.0, max(0.0, share)) for share in shares) / len(shares))
+
+
+def _varies(actions: pa.Table, name: str) -> bool:
+    low, high = f"min.{name}", f"max.{name}"
+    if low not in actions.column_names:
+        return False
+    return bool(compute.min(actions[low]).as_py() != compute.max(actions[high]).as_py())
+
+
+def _holds(actions: pa.Table, name: str) -> bool:
+    nulls = f"null_count.{name}"
+    if nulls not in actions.column_names:
+        return bool(actions.num_rows)
+    some = compute.not_equal(actions[nulls], actions["num_records"])
+    holds: bool = compute.any(compute.fill_null(some, fill_value=True)).as_py()
+    return holds
 
 
 def open_keyed(
@@ -240,12 +305,12 @@ def open_keyed(
     return KeyedTable.of(lake, primary_key=primary_key, marks=marks)
 
 
-def _among(piece: pa.Table, keys: pa.Table) -> pa.Table:
+def indexes_among(piece: pa.Table, keys: pa.Table) -> pa.Array:
+    """Return the indexes of the rows whose key is among the keys."""
     names = keys.column_names
     if len(names) == 1:
-        return piece.filter(
-            compute.is_in(piece[names[0]], value_set=keys[names[0]].combine_chunks())
-        )
+        mask = compute.is_in(piece[names[0]], value_set=keys[names[0]].combine_chunks())
+        return compute.indices_nonzero(mask).cast(pa.int64())
     numbered = piece.select(names).append_column("\0row", pa.arange(0, piece.num_rows))
     found = numbered.join(keys, keys=names, join_type="left semi", use_threads=False)
-    return piece.take(found["\0row"])
+    return found["\0row"].combine_chunks()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 from pyarrow import compute
 
-from penstock.ingest.changes import SEQUENCE, TIME
+from penstock.ingest.changes import BEHIND, SEQUENCE, TIME
 
 __all__ = ["between", "may_be_newer", "newer", "older", "quoted", "same_key"]
 
@@ -84,9 +84,10 @@ def between(keys: pa.ChunkedArray, name: str) -> str:
 def may_be_newer(rows: pa.Table, marks: Sequence[str]) -> str:
     """Return a condition that is true for all marks newer than the oldest of the changes.
 
-    Empty where columns of the user's decide. It may be true for older ones as well.
+    Empty where columns of the user's decide, or where some column is older than its change. It may
+    be true for older ones as well.
     """
-    if marks[0] != SEQUENCE or not rows.num_rows:
+    if marks[0] != SEQUENCE or not rows.num_rows or rows[BEHIND].null_count < rows.num_rows:
         return ""
     sequences = rows[SEQUENCE]
     if not sequences.null_count:

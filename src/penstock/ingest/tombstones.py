@@ -90,15 +90,19 @@ class Tombstones:
     def record(self, number: int, rows: pa.Table) -> None:
         """Remember the deletes and truncations among the changes of a batch.
 
-        Does nothing when there are none, or when the batch's are there already.
+        Does nothing when there are none, or when the batch's are there already. Number 0 is none:
+        they are remembered again, which changes nothing.
         """
         remembered = pa.array([Operation.DELETE, Operation.TRUNCATE])
         found = rows.filter(compute.is_in(rows[OPERATION], value_set=remembered))
-        if not found.num_rows or number <= self._lake.last(self._app_id):
+        if not found.num_rows or 0 < number <= self._lake.last(self._app_id):
             return
         at = pa.repeat(pa.scalar(self._clock(), self._kept.field(_RECORDED_AT).type), len(found))
         kept = found.append_column(_RECORDED_AT, at).select(self._kept.names).cast(self._kept)
-        self._lake.append(kept.combine_chunks(), app_id=self._app_id, number=number)
+        if number:
+            self._lake.append(kept.combine_chunks(), app_id=self._app_id, number=number)
+        else:
+            self._lake.add(kept.combine_chunks())
         truncated = folding.truncation(pa.concat_tables([self._truncation, rows]))
         self._truncation = truncated
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from penstock.ingest import changes
 from penstock.ingest.changes import CONTROL
+from penstock.model import tables
 
 SCHEMA = pa.schema(
     [
@@ -76,10 +77,29 @@ def applied(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, Any]]:
     return rows
 
 
-def rows_of(folded: pa.Table) -> dict[tuple[int, str], dict[str, Any]]:
+def rows_of(folded: Iterable[dict[str, Any]]) -> dict[tuple[int, str], dict[str, Any]]:
     """Return the rows that folded changes come to."""
     return {
         (row["id"], row["part"]): {"a": row["a"], "b": row["b"]}
-        for row in folded.to_pylist()
+        for row in folded
         if row.get("_op") != "D"
     }
+
+
+def shop(**merge: Any) -> tables.Table:
+    """Return the declaration of a table with the columns of `SCHEMA`."""
+    return tables.Table(
+        name="shop",
+        topic="shop",
+        environment="test",
+        owner="shop",
+        path="shop",
+        mode=tables.TableMode.MERGE_CDC,
+        columns=(
+            tables.Column(name="id", type="long", nullable=False),
+            tables.Column(name="part", type="string", nullable=False),
+            tables.Column(name="a", type="long"),
+            tables.Column(name="b", type="string"),
+        ),
+        merge=tables.Merge(primary_key=KEY, **merge),
+    )

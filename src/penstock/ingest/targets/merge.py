@@ -13,20 +13,26 @@ that holds no key of the batch.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pyarrow as pa
+from pyarrow import compute
 
 from penstock.errors import Refused
 from penstock.ingest import changes, delta, folding, ledger, merging, merging_sql
-from penstock.ingest.changes import ABSENT, BEHIND
+from penstock.ingest.changes import BEHIND
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome
 from penstock.ingest.tombstones import Tombstones
 from penstock.model import tables
 
 __all__ = ["MergeTarget", "open_merge"]
+
+
+_BATCHES = 100
+_NEAR = 0.5
 
 
 def _now() -> datetime:
@@ -37,6 +43,7 @@ class MergeTarget:
     """A merged table, copy-on-write; see `Target`.
 
     Attributes:
+        app_id: whose numbers the batches are.
         lake: the Delta table.
         folder: how changes are folded.
         tombstones: the deletes that are remembered.
@@ -62,7 +69,7 @@ class MergeTarget:
             Refused: when the table there is not what is declared.
             NotReady: when the storage fails.
         """
-        self._app_id = ledger.app_id(table)
+        self.app_id = ledger.app_id(table)
         self._truncations = table.merge.truncation
         self._ident = table.ident
         key, marks = table.merge.primary_key, changes.marks(table)
@@ -78,12 +85,13 @@ class MergeTarget:
         )
         self.schema = changes.changes_schema(self.lake.schema)
         self.tombstones = Tombstones(table, place, self.schema, clock=clock)
+        self._bounds: deque[dict[str, merging.Bounds]] = deque(maxlen=_BATCHES)
         self._has_behind = self.lake.has_behind
 
     @property
     def last(self) -> int:
         """Return the number of the last batch in the table's own log."""
-        return self.lake.last(self._app_id)
+        return self.lake.last(self.app_id)
 
     @property
     def rows(self) -> int:
@@ -105,11 +113,15 @@ class MergeTarget:
         Raises:
             Refused: when the source's table was truncated and the declaration says to stop then.
         """
-        rows = rows.select(self.schema.names).cast(self.schema)
+        rows = self.checked(rows)
         truncated = self.truncation(rows)
         folded = self.judged(rows, truncated)
         self.tombstones.record(number, pa.concat_tables([folded, truncated]))
         return self.apply(folded, number=number, truncated=truncated)
+
+    def checked(self, rows: pa.Table) -> pa.Table:
+        """Return the changes with exactly the columns that they are folded with."""
+        return rows.select(self.schema.names).cast(self.schema)
 
     def truncation(self, rows: pa.Table) -> pa.Table:
         """Return the newest truncation among a batch's changes that is to be applied.
@@ -149,10 +161,11 @@ class MergeTarget:
         standing = self._standing(folded)
         if standing.num_rows:
             folded = self.folder.fold(pa.concat_tables([standing, folded]))
+        self._remember(folded)
         merged = changes.to_rows(folded, self.lake.schema)
         outcome = self.lake.merge(
             merged.combine_chunks(),
-            app_id=self._app_id if number else "",
+            app_id=self.app_id if number else "",
             number=number,
             emptied=merging_sql.older(truncated) if truncated and truncated.num_rows else "",
         )
@@ -161,12 +174,20 @@ class MergeTarget:
 
     def mark(self, number: int) -> None:
         """Write the batch's number alone."""
-        self.lake.append(self.lake.schema.empty_table(), app_id=self._app_id, number=number)
+        self.lake.append(self.lake.schema.empty_table(), app_id=self.app_id, number=number)
 
     def tidy(self) -> Outcome:
         """Join small files, keep the table sorted by key, and forget old deletes."""
         self.tombstones.tidy()
-        return self.lake.tidy_by_key()
+        # Sorting spares nothing where every batch has keys from one end of the table to the other.
+        key = self.lake.sorted_by
+        bounds = [batch[key] for batch in self._bounds]
+        near = bool(bounds) and self.lake.spread(bounds) < _NEAR
+        return self.lake.tidy_by_key(sort=near)
+
+    def _remember(self, folded: pa.Table) -> None:
+        if folded.num_rows:
+            self._bounds.append({key: _bounds(folded[key]) for key in self.lake.primary_key})
 
     def _standing(self, folded: pa.Table) -> pa.Table:
         """Return the table's rows that changes must be folded with, as changes.
@@ -175,7 +196,7 @@ class MergeTarget:
         is needed where a change tells a part only, and where a part of the row is older than it.
         """
         found = [self.schema.empty_table()]
-        partial = folded.filter(folded[ABSENT].is_valid())
+        partial = folded.filter(changes.in_part(folded))
         if partial.num_rows:
             found.append(changes.of_rows(self.lake.matching(partial)))
         if self._has_behind:
@@ -184,6 +205,11 @@ class MergeTarget:
             where = f"{parts} AND {late}" if late else parts
             found.append(changes.of_rows(self.lake.matching(folded, where=where)))
         return pa.concat_tables(found).select(self.schema.names)
+
+
+def _bounds(keys: pa.ChunkedArray) -> merging.Bounds:
+    found = compute.min_max(keys).as_py()
+    return found["min"], found["max"]
 
 
 def open_merge(
