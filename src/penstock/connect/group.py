@@ -80,6 +80,7 @@ class Group:
         self._did: dict[str, str] = {}
         self._lags: dict[str, Lag] = {}
         self._topics: dict[str, tuple[str, ...]] = {}
+        self._healthy: frozenset[str] = frozenset()
         self._measured_at_s = float("-inf")
 
     def close(self) -> None:
@@ -100,8 +101,7 @@ class Group:
     def _round(self, wanted: Mapping[str, Wanted]) -> _Round:
         observed = self._connect.connectors()
         now_s = self._clock()
-        healthy = frozenset(name for name, one in observed.items() if one.healthy)
-        self._tries = self._tries.without_steady(healthy, now_s=now_s)
+        self._tries = self._tries.without_steady(_healthy(observed), now_s=now_s)
         self._tries = self._tries.without_absent(frozenset(wanted))
         plan = make_plan(
             wanted.values(),
@@ -133,10 +133,14 @@ class Group:
             self._did[action.name] = explain(action)
 
     def _measure(self, observed: Mapping[str, Observed]) -> None:
-        if self._clock() - self._measured_at_s < self._settings.measure_every_s:
+        ours = {n: one for n, one in observed.items() if is_ours(one, self.environment)}
+        # What has just come up, or gone down, is measured at once.
+        changed = self._lags.keys() != ours.keys() or self._healthy != _healthy(ours)
+        waited_s = self._clock() - self._measured_at_s
+        if not changed and waited_s < self._settings.measure_every_s:
             return
         self._measured_at_s = self._clock()
-        ours = {n: one for n, one in observed.items() if is_ours(one, self.environment)}
+        self._healthy = _healthy(ours)
         self._topics = {name: self._topics_of(name) for name in ours}
         self._lags = {
             name: lags.measure(
@@ -224,3 +228,7 @@ class Group:
             error=error,
             restarts=self._restarts[wanted.name],
         )
+
+
+def _healthy(observed: Mapping[str, Observed]) -> frozenset[str]:
+    return frozenset(name for name, one in observed.items() if one.healthy)

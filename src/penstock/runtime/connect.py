@@ -138,8 +138,9 @@ def worker_properties(
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
         "header.converter": "org.apache.kafka.connect.storage.SimpleHeaderConverter",
-        # Topics are declared, or they are not there.
-        "topic.creation.enable": "false",
+        # Topics are declared, or they are not there: brokers make none by themselves. A connector
+        # may have the one for its heartbeats made, by settings of its own.
+        "topic.creation.enable": "true",
         # What was sent in the last second may be sent again after a kill; the default is a minute.
         "offset.flush.interval.ms": 1_000,
         # A killed worker is noticed after 6 s instead of 10, and its tasks wait 3 s for it to come
