@@ -1,7 +1,7 @@
 """Values to columns: one module a format, one protocol, one way to find the bad values.
 
-    tables.Table ─open_decoder─▶ Decoder
-    values ─decode─▶ Decoded(columns, kept, poison)
+tables.Table ─open_decoder─▶ Decoder
+values ─decode─▶ Decoded(columns, kept, poison)
 """
 
 from __future__ import annotations
