@@ -130,10 +130,9 @@ def _lateness(table: tables.Table) -> Estimate:
     if table.engine is tables.Engine.SPARK:
         how = "latency, and the seconds a Spark job takes to be planned and run"
         return Estimate(what="latency", value=f"{format_ms(table.latency_ms)} and more", how=how)
-    total_ms = table.latency_ms + round(COMMIT_S * 1000)
     return Estimate(
         what="latency",
-        value=f"within {format_ms(total_ms)}",
+        value=f"within {table.latency_ms / _KILO + COMMIT_S:g} s",
         how=f"latency {format_ms(table.latency_ms)} and a commit, which takes less than "
         f"{COMMIT_S} s",
     )

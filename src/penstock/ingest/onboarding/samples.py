@@ -134,6 +134,8 @@ def _begin(
         low, high = consumer.get_watermark_offsets(partition, timeout=_LOOK_UP_WITHIN_S)
         if high > low:
             ends[number] = (low, high)
+    if not ends:
+        return [], 0.0
     earlier = consumer.offsets_for_times(
         [
             clients.TopicPartition(placement.topic, number, now_ms - _WINDOW_S * 1000)
@@ -142,7 +144,7 @@ def _begin(
         timeout=_LOOK_UP_WITHIN_S,
     )
     recent = sum(ends[one.partition][1] - one.offset for one in earlier if one.offset >= 0)
-    share = -(-limit // max(1, len(ends)))
+    share = -(-limit // len(ends))
     begin = [
         clients.TopicPartition(placement.topic, number, max(low, high - share))
         for number, (low, high) in ends.items()
