@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from pathlib import Path
 
 import pyparsing
 import pytest
@@ -135,6 +136,19 @@ def test_hocon_and_yaml_of_the_same_estate_give_the_same_plan() -> None:
     plans = [make_plan(estate, Observed(), Recorded()) for estate in estates]
     assert plans[0] == plans[1]
     assert plans[0].digest == plans[1].digest
+
+
+def test_the_example_of_the_reference_page_is_an_estate() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/reference/estate.md"
+    [example] = re.findall(r"^```text\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    clusters = "".join(
+        f"---\nkind: Cluster\nname: {name}\nenvironment: e\nembedded: true\n"
+        for name in ("events-a", "events-b")
+    )
+    files = [("a.conf", example), ("b.yaml", clusters)]
+    made = declare.parse([EstateFile(path=path, content=content) for path, content in files])
+    assert made.topics["e/refunds"].current.placements[0].config["compression.type"] == "zstd"
+    assert {topic.owner for topic in made.topics.values()} == {"billing"}
 
 
 def test_one_document_stands_at_the_top_of_its_file() -> None:
