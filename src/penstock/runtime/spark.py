@@ -9,7 +9,7 @@ Never uses a Java or a Spark of the machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def settings(
     master: str = "local[*]",
     memory_mib: int = 1024,
     options: Mapping[str, str] | None = None,
+    java_options: Sequence[str] = (),
 ) -> SparkSettings:
     """Return how to run Spark for a home; fetches the jars that are not there.
 
@@ -47,6 +48,7 @@ def settings(
             its own Java and jars.
         memory_mib: heap of the driver.
         options: further settings of Spark, by name.
+        java_options: further options of the driver's Java.
 
     Raises:
         ConfigError: when the Java of the wheel is not installed, or the cache cannot be used.
@@ -66,6 +68,7 @@ def settings(
         java=_java(),
         memory_mib=memory_mib,
         options=told,
+        java_options=tuple(java_options),
     )
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from penstock.errors import Conflict, DataError
 from penstock.ingest import letters
 from penstock.ingest.engines import Report, spark_pipeline, spark_sources
-from penstock.ingest.engines.spark_offsets import Offsets, missing
+from penstock.ingest.engines.spark_offsets import Offsets, missing, next_batch
 from penstock.ingest.engines.spark_session import (
     SparkSettings,
     kept,
@@ -30,7 +30,7 @@ from penstock.ingest.engines.spark_targets import SparkTarget, open_target
 from penstock.ingest.ledger import BatchPlan
 from penstock.ingest.locations import Location
 from penstock.ingest.pipeline import Pipeline
-from penstock.ingest.plan import Gap, Tally
+from penstock.ingest.plan import Gap, Positions, Source, Tally
 from penstock.ingest.targets import Outcome
 from penstock.model import tables
 from penstock.model.clusters import Cluster
@@ -49,7 +49,9 @@ def open_engine(
     tally: Tally,
     clock: Callable[[], datetime],
     clusters: Mapping[str, Cluster],
+    sources: Sequence[Source],
     settings: SparkSettings,
+    records: int,
 ) -> SparkEngine:
     """Open the table and Spark; the first table of a process starts it.
 
@@ -60,7 +62,9 @@ def open_engine(
         tally: counts poison, and says when it is too much.
         clock: gives the time at which letters are found.
         clusters: by name.
+        sources: the topic's physical topics on them.
         settings: where Spark runs.
+        records: of a batch, at most.
 
     Raises:
         ConfigError: when pyspark is not installed, or the declaration cannot work.
@@ -74,13 +78,13 @@ def open_engine(
         dead=letters.DeadLetters(table, letters_place, clock=clock),
         tally=tally,
         offsets=Offsets(clusters, name=f"penstock-ingest-{table.name}"),
+        sources=sources,
+        records=records,
     )
 
 
 class SparkEngine:
-    """Runs batches by Spark; see `Engine`."""
-
-    reads = True
+    """Runs batches by Spark; see `ReadingEngine`."""
 
     def __init__(
         self,
@@ -91,6 +95,8 @@ class SparkEngine:
         dead: letters.DeadLetters,
         tally: Tally,
         offsets: Offsets,
+        sources: Sequence[Source],
+        records: int,
     ) -> None:
         """Open the table, and make it when there is none; `open_engine` brings the parts."""
         self._table = table
@@ -100,6 +106,8 @@ class SparkEngine:
         self._letters = dead
         self._tally = tally
         self._offsets = offsets
+        self._sources = sources
+        self._records = records
         self.record_ids = self._pipeline.record_ids
 
     @property
@@ -116,6 +124,30 @@ class SparkEngine:
     def files(self) -> int:
         """Return how many files hold them."""
         return self._target.inner.files
+
+    @property
+    def trouble(self) -> str:
+        """Return why a cluster could not be looked at; empty when all answer."""
+        return self._offsets.trouble
+
+    def next_plan(self, number: int, standing: Positions) -> BatchPlan | None:
+        """Cut the next batch from what the clusters have; None when there is nothing new.
+
+        Raises:
+            NotReady: when no cluster answers.
+            Refused: when a cluster denies the topic, or it is not the one that was read before.
+        """
+        spans = self._offsets.look_everywhere(self._sources)
+        return next_batch(number, standing, spans, records=self._records)
+
+    def lag(self, positions: Positions) -> int:
+        """Return how many offsets lie between the positions and the newest records.
+
+        Raises:
+            NotReady: when no cluster answers.
+        """
+        spans = self._offsets.look_everywhere(self._sources).items()
+        return sum(max(0, end - positions.get(p, first)) for p, (first, end) in spans)
 
     def run(self, plan: BatchPlan, raw: pa.Table | None, *, lost: Sequence[Gap] = ()) -> Report:
         """Make the batch's records rows and letters; see `Engine.run`."""

@@ -26,6 +26,7 @@ from penstock.errors import NotReady
 __all__ = ["Driver", "start"]
 
 _READY_WITHIN_S = 120.0
+_ENDS_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.05
 _LOOPBACK = "127.0.0.1"
 _SUBMIT = "org.apache.spark.deploy.SparkSubmit"
@@ -78,6 +79,16 @@ class Driver:
 
     process: subprocess.Popen[bytes]
     environment: Mapping[str, str]
+
+    def end(self) -> None:
+        """Let it end, and wait for that: it does when its standard input is closed."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def start(

@@ -1,9 +1,11 @@
-"""What of a plan can still be read, asked of the clusters before Spark is sent to read it.
+"""Batches cut by offsets alone: what Spark is sent to read, without reading a record here.
 
-    ranges of plan N ─look─▶ first and end offset of each partition ─missing─▶ what to read, what is lost
+    clusters ─look─▶ first and end offset of each partition ─next_batch─▶ BatchPlan N
+    a plan about to run + what is there now ─missing─▶ what to read, what was lost meanwhile
 
-Spark stops at an offset that is gone, or skips it in silence; so what was deleted since the batch
-was planned is found here, and told. `missing` is pure; `Offsets` is the look at the clusters.
+Spark stops at an offset that is gone, or skips it in silence; so what was deleted is found here, and
+told. A partition that was never read begins at its oldest record. `next_batch` and `missing` are
+pure; `Offsets` is the look at the clusters.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from penstock.errors import NotFound, Refused
-from penstock.ingest.plan import Gap, Partition
+from penstock.errors import NotFound, NotReady, Refused
+from penstock.ingest import plan
+from penstock.ingest.ledger import BatchPlan
+from penstock.ingest.plan import Gap, Partition, Positions, Source
 from penstock.kafka import clients
 from penstock.model.clusters import Cluster
 from penstock.sdk import credentials
 
-__all__ = ["Offsets", "Span", "missing"]
+__all__ = ["Offsets", "Span", "missing", "next_batch"]
 
 Span = tuple[int, int]
 """The first offset and the one after the last."""
@@ -26,7 +30,11 @@ _WITHIN_S: Final = 10.0
 
 
 class Offsets:
-    """Looks at partitions; used by one thread. Reads no record."""
+    """Looks at partitions; used by one thread. Reads no record.
+
+    Attributes:
+        trouble: why clusters did not answer when all was looked at last; empty when all did.
+    """
 
     def __init__(self, clusters: Mapping[str, Cluster], *, name: str) -> None:
         """Connect to nothing yet.
@@ -35,6 +43,7 @@ class Offsets:
             clusters: by name.
             name: of the clients.
         """
+        self.trouble = ""
         self._clusters = clusters
         self._name = name
         self._reached: dict[str, credentials.Reach] = {}
@@ -57,6 +66,27 @@ class Offsets:
                 self._clusters[cluster], credentials.Credentials(), service=self._name
             )
         return self._reached[cluster]
+
+    def look_everywhere(self, sources: Iterable[Source]) -> dict[Partition, Span]:
+        """Return what each partition has on the clusters that answer.
+
+        Raises:
+            NotReady: when none of them does.
+            Refused: when a cluster denies a topic.
+        """
+        spans: dict[Partition, Span] = {}
+        troubles: dict[str, str] = {}
+        for source in sources:
+            if source.cluster in troubles:
+                continue
+            try:
+                spans |= self.look(map(source.partition, range(source.partitions)))
+            except NotReady as error:
+                troubles[source.cluster] = error.message
+        self.trouble = "; ".join(troubles.values())
+        if not spans:
+            raise NotReady(self.trouble)
+        return spans
 
     def look(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
         """Return what each partition has.
@@ -96,6 +126,47 @@ class Offsets:
                 failures=clients.Failures(),
             )
         return self._consumers[cluster]
+
+
+def next_batch(
+    number: int, standing: Positions, spans: Mapping[Partition, Span], *, records: int
+) -> BatchPlan | None:
+    """Return the plan of the next batch; None when there is nothing new.
+
+    Args:
+        number: of the batch.
+        standing: where the table stands.
+        spans: of the partitions that can be read now.
+        records: at most about so many, shared by the partitions as they are behind.
+
+    Raises:
+        Refused: when a topic is not the one that was read before.
+    """
+    begin: dict[Partition, int] = {}
+    gaps: list[Gap] = []
+    for partition, (first, end) in spans.items():
+        position = standing.get(partition, first)
+        gap = plan.find_gap(partition, position=position, first=first, end=end)
+        if gap is None:
+            raise _made_anew(partition, end=end, position=position)
+        if gap.records:
+            gaps.append(gap)
+        begin[partition] = gap.end
+    taken = _shares({p: end - begin[p] for p, (_, end) in spans.items()}, records)
+    if not gaps and not any(taken.values()):
+        return None
+    after = {partition: begin[partition] + taken[partition] for partition in spans}
+    return BatchPlan(
+        number=number, begin={**standing, **begin}, end={**standing, **after}, gaps=tuple(gaps)
+    )
+
+
+def _shares(behind: Mapping[Partition, int], limit: int) -> dict[Partition, int]:
+    """Return how many offsets to take of each, in proportion: none waits for another's backlog."""
+    whole = sum(behind.values())
+    if whole <= limit:
+        return dict(behind)
+    return {p: min(count, max(1, count * limit // whole)) for p, count in behind.items()}
 
 
 def missing(

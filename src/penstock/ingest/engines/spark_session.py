@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 _OPENING = threading.Lock()
+_DRIVERS: list[spark_jvm.Driver] = []
+"""At most one: pyspark knows one JVM a process."""
 _REMOTE = "sc://"
 _ARROW_RECORDS = 50_000
 _CONFLICT = re.compile(r"Concurrent\w+Exception|DELTA_CONCURRENT|\[DELTA_.*CONFLICT")
@@ -84,6 +86,7 @@ class SparkSettings:
             for a process that ``spark-submit`` has started.
         memory_mib: heap of the driver, which is all of Spark when the master is local.
         options: further settings of Spark, by name; they win over ours.
+        java_options: further options of the driver's Java, where it is started by us.
     """
 
     master: str = "local[*]"
@@ -92,6 +95,7 @@ class SparkSettings:
     java: Path | None = None
     memory_mib: int = 1024
     options: Mapping[str, str] = field(default_factory=dict)
+    java_options: tuple[str, ...] = ()
 
     @property
     def remote(self) -> bool:
@@ -148,8 +152,17 @@ def own_session(settings: SparkSettings) -> SparkSession:
 
 
 def close_session(session: SparkSession) -> None:
-    """End the session, and the JVM's work with it."""
+    """End the session, and Spark's driver if this process has started it."""
+    from pyspark import SparkContext  # noqa: PLC0415 - heavy, and an extra
+
     session.stop()
+    with _OPENING:
+        while _DRIVERS:
+            driver = _DRIVERS.pop()
+            if SparkContext._gateway is not None:  # noqa: SLF001 - pyspark never lets go of it
+                SparkContext._gateway.shutdown()  # noqa: SLF001
+                SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
+            driver.end()
 
 
 @contextmanager
@@ -236,11 +249,12 @@ def _driver(settings: SparkSettings, chosen: Mapping[str, str]) -> Mapping[str, 
     driver = spark_jvm.start(
         settings.java,
         memory_mib=settings.memory_mib,
-        options=scratch,
+        options=[*scratch, *settings.java_options],
         configuration={**chosen, "spark.master": settings.master},
     )
     # Python workers on this machine are of this installation.
     python = {"PYSPARK_PYTHON": sys.executable} if settings.local else {}
+    _DRIVERS.append(driver)
     return {**driver.environment, **python}
 
 
