@@ -156,6 +156,21 @@ class LakeTable:
                 self.rows = self.table.count()
         return 1 if rows.num_rows else 0
 
+    def remove(self, rows: pa.Table, *, keys: Sequence[str]) -> None:
+        """Delete the rows whose keys are among those given.
+
+        Raises:
+            Conflict: when another process has written the same files meanwhile.
+            NotReady: when the storage fails.
+        """
+        same = " AND ".join(f'target."{key}" = source."{key}"' for key in keys)
+        with translated(self.place):
+            merger = self.table.merge(
+                rows, predicate=same, source_alias="source", target_alias="target"
+            )
+            merger.when_matched_delete().execute()
+            self.rows = self.table.count()
+
     def tidy(self) -> tuple[int, int]:
         """Join small files, and delete those that nobody needs any more; return added, removed.
 

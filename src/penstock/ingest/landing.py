@@ -10,7 +10,6 @@ failure: its owner throws it away and begins anew from the table.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from penstock.ingest import plan
 from penstock.ingest.batches import Gathered
 from penstock.ingest.engines import Engine, ReadingEngine, Report
 from penstock.ingest.ledger import BatchPlan, Ledger
+from penstock.ingest.orders import Watch
 from penstock.ingest.progress import Batch, Progress, State
 from penstock.ingest.readers import ClusterReader
 from penstock.ingest.settings import Limits
@@ -106,13 +106,13 @@ class Landing:
         readers: Sequence[ClusterReader],
         *,
         limits: Limits,
-        stopping: threading.Event,
+        watch: Watch,
     ) -> None:
-        """Read for the table; a set ``stopping`` closes the batch that is gathered."""
+        """Read for the table; a set ``watch`` closes the batch that is gathered."""
         self._committing = committing
         self._readers = readers
         self._bounds = bounds(committing.table, limits)
-        self._stopping = stopping
+        self._watch = watch
 
     def step(self, progress: Progress) -> Progress:
         """Gather and commit one batch, or find nothing for half a second.
@@ -133,7 +133,7 @@ class Landing:
         gathered = Gathered(positions=self._committing.positions)
         linger_ms = self._committing.linger_ms()
         begun_at = idle_since = time.monotonic()
-        while not self._stopping.is_set():
+        while not self._watch.is_set():
             more = self._poll(gathered, at_once=linger_ms < _AT_ONCE_MS)
             now = time.monotonic()
             if not gathered.moved:
@@ -166,13 +166,11 @@ class Landing:
 class Driving:
     """Lets an engine that reads by itself look for what is new, and commit it."""
 
-    def __init__(
-        self, committing: Committing, engine: ReadingEngine, *, stopping: threading.Event
-    ) -> None:
-        """Drive the engine; a set ``stopping`` ends a wait."""
+    def __init__(self, committing: Committing, engine: ReadingEngine, *, watch: Watch) -> None:
+        """Drive the engine; a set ``watch`` ends a wait."""
         self._committing = committing
         self._engine = engine
-        self._stopping = stopping
+        self._watch = watch
 
     def step(self, progress: Progress) -> Progress:
         """Plan and commit one batch, or find nothing for as long as the latency leaves.
@@ -186,7 +184,7 @@ class Driving:
         lag = self._engine.lag(self._committing.positions)
         error = self._engine.trouble
         if not lag:
-            self._stopping.wait(max(_IDLE_STEP_S, self._committing.linger_ms() / 1000))
+            self._watch.wait(max(_IDLE_STEP_S, self._committing.linger_ms() / 1000))
         return standing(progress, lag=lag, stuck=bool(error) and not lag, error=error)
 
 

@@ -20,9 +20,21 @@ from penstock.errors import Conflict
 from penstock.ingest import delta, ledger
 from penstock.ingest.locations import Location, locate
 from penstock.ingest.plan import Gap
+from penstock.ingest.records import RAW
 from penstock.model import tables
 
-__all__ = ["FOUND", "LETTERS", "DeadLetters", "location", "of_gaps", "of_records"]
+__all__ = [
+    "FOUND",
+    "LETTERS",
+    "ORIGIN",
+    "DeadLetters",
+    "event_times",
+    "location",
+    "of_gaps",
+    "of_records",
+    "readable",
+    "replayed",
+]
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _MS_TO_US = 1_000
@@ -132,16 +144,68 @@ class DeadLetters:
         """
         if not found.num_rows:
             return
-        if self._lake is None:
-            self._lake = delta.open_table(self.place, LETTERS)
+        lake = self._lake or delta.open_table(self.place, LETTERS)
+        self._lake = lake
         app_id = f"{self._app_id}/late" if late else self._app_id
-        last = self._lake.last(app_id)
-        if last >= number:
+        if lake.last(app_id) >= number:
             return
         at = pa.repeat(pa.scalar(self._clock(), _TIMESTAMP), found.num_rows)
         rows = found.append_column(LETTERS.field("found_at"), at)
         try:
-            self._lake.append(rows, app_id=app_id, number=number)
+            lake.append(rows, app_id=app_id, number=number)
         except Conflict:
             self._lake = None
             raise
+
+    def remove(self, replayed: pa.Table) -> None:
+        """Take letters away that have become rows; those that are not there are fine.
+
+        Args:
+            replayed: their ``cluster``, ``topic``, ``partition`` and ``offset``.
+
+        Raises:
+            Conflict: when another process has written letters at the same moment.
+            NotReady: when the storage fails; ask again.
+        """
+        self._lake = None
+        lake = delta.read_table(self.place)
+        if lake is not None and replayed.num_rows:
+            lake.remove(replayed.select(ORIGIN), keys=ORIGIN)
+
+
+ORIGIN = ["cluster", "topic", "partition", "offset"]
+"""What names a record."""
+
+
+def readable(place: Location, *, version: int | None = None) -> tuple[int, pa.Table]:
+    """Return the letters that are records, in the order of their origin, and the table's version.
+
+    Args:
+        place: of the letters.
+        version: of their table; else the newest.
+
+    Raises:
+        NotReady: when the storage fails, or the version is not kept any more.
+    """
+    lake = delta.read_table(place, version=version)
+    if lake is None:
+        return 0, RAW.empty_table()
+    found = lake.newest(lake.rows)
+    found = found.filter(found["event_time"].is_valid())  # a gap has none
+    ms = compute.divide(found["event_time"].cast(pa.int64()), pa.scalar(_MS_TO_US, pa.int64()))
+    nothing = pa.nulls(found.num_rows, pa.string())
+    known = {**{n: found[n] for n in (*ORIGIN, "key", "value")}, "timestamp_ms": ms}
+    raw = pa.Table.from_arrays([known.get(f.name, nothing) for f in RAW], schema=RAW)
+    return lake.version, raw.sort_by([(name, "ascending") for name in ORIGIN])
+
+
+def replayed(place: Location, which: tuple[int, int, int]) -> pa.Table:
+    """Return the records of a replay's plan.
+
+    Args:
+        place: of the letters.
+        which: the version of their table, the first letter and the one after the last.
+    """
+    version, first, end = which
+    _, found = readable(place, version=version)
+    return found.slice(first, end - first)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from penstock.errors import Conflict
 from penstock.ingest import letters
 from penstock.ingest.engines import Report, spoiled
-from penstock.ingest.ledger import BatchPlan
+from penstock.ingest.ledger import BatchPlan, Kind
 from penstock.ingest.locations import Location
 from penstock.ingest.pipeline import Pipeline
 from penstock.ingest.plan import Gap, Tally
@@ -80,8 +80,9 @@ class EmbeddedEngine:
         """Make the batch's records rows and letters; see `Engine.run`."""
         made = self._pipeline.transform(RAW.empty_table() if raw is None else raw)
         records = raw.num_rows if raw is not None else 0
+        replay = plan.kind is Kind.REPLAY
         tally = self._tally.add(records=records, poison=made.letters.num_rows)
-        if tally.spoiled:
+        if tally.spoiled and not replay:
             raise spoiled(self._table, tally, made.letters)
         self._target.refresh()
         if self._target.last != plan.number - 1:
@@ -89,13 +90,25 @@ class EmbeddedEngine:
                 f"batch {plan.number} of table {self._table.ident} is not the next one: another "
                 "process has moved the table on. This one goes on from where it is."
             )
-        self._letters.write(
-            plan.number, pa.concat_tables([letters.of_gaps(plan.gaps), made.letters])
-        )
-        self._letters.write(plan.number, letters.of_gaps(lost), late=True)
+        if not replay:
+            self._letters.write(
+                plan.number, pa.concat_tables([letters.of_gaps(plan.gaps), made.letters])
+            )
+            self._letters.write(plan.number, letters.of_gaps(lost), late=True)
+            self._tally = tally
         outcome = self._target.commit(plan.number, made.rows)
-        self._tally = tally
+        if replay and raw is not None:
+            self._letters.remove(_without(raw, made.letters))
         return Report(records=records, letters=made.letters.num_rows, outcome=outcome)
+
+    def settle(self, raw: pa.Table) -> None:
+        """Take the letters away that a committed replay has made rows of; may be repeated.
+
+        Raises:
+            Conflict: when another process has written letters at the same moment.
+            NotReady: when the storage fails; ask again.
+        """
+        self._letters.remove(_without(raw, self._pipeline.transform(raw).letters))
 
     def tidy(self) -> Outcome:
         """Join small files and delete those nobody needs any more."""
@@ -103,3 +116,9 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         """Hold nothing."""
+
+
+def _without(raw: pa.Table, found: pa.Table) -> pa.Table:
+    """Return the origins of the records that are not among the letters."""
+    origins = found.select(letters.ORIGIN)
+    return raw.select(letters.ORIGIN).join(origins, keys=letters.ORIGIN, join_type="left anti")
