@@ -157,9 +157,23 @@ def replay(tmp_path_factory):
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    "name", ["postgres", "postgres-precise", "postgres-nanoseconds", "mongodb"]
+    "name", ["postgres", "postgres-precise", "postgres-nanoseconds", "mongodb", "mongo-kafka"]
 )
 def test_real_records_become_the_expected_events(replay, name):
     said = replay(str(RECORDED / f"{name}.json"), "ignored.namespaces=shop.signal")
     expected = (RECORDED / f"{name}.events.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in said] == [json.loads(line) for line in expected]
+
+
+@pytest.mark.unit
+def test_both_connectors_for_mongodb_tell_of_the_same_changes():
+    told = [
+        [
+            (event["oc"], event["ns"], event["pk"], event["va"])
+            for line in (RECORDED / f"{name}.events.jsonl").read_text("utf-8").splitlines()
+            if (event := json.loads(line).get("value"))
+        ]
+        for name in ("mongodb", "mongo-kafka")
+    ]
+    assert told[0] == told[1]
+    assert {event[0] for event in told[0]} == {"I", "U", "D"}

@@ -37,7 +37,7 @@ def main() -> None:
         try:
             with (
                 started([postgres.service(home, server)]),
-                recording(home, plugins.Plugin.POSTGRES) as running,
+                recording(home, plugins.directories([plugins.Plugin.POSTGRES])) as running,
                 psycopg.connect(server.address(), autocommit=True) as database,
             ):
                 database.execute((HERE / "tables.sql").read_text())

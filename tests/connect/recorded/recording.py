@@ -128,15 +128,15 @@ def started(services: Sequence[Service]) -> Iterator[None]:
 
 
 @contextmanager
-def recording(home: Path, plugin: plugins.Plugin) -> Iterator[Recording]:
-    """Start a cluster and a worker with the plug-in."""
+def recording(home: Path, found: Sequence[Path]) -> Iterator[Recording]:
+    """Start a cluster and a worker with the plug-ins of these directories."""
     kafka = embedded.start(home, "record")
     group = connect.prepare(
         home,
         "record",
         bootstrap=kafka.bootstrap,
         brokers=1,
-        plugins=plugins.directories([plugin]),
+        plugins=found,
     )
     try:
         with started(connect.services(home, group, jars=plugins.worker_jars())):

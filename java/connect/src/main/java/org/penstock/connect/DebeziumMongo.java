@@ -7,6 +7,7 @@ import org.apache.kafka.connect.connector.ConnectRecord;
 import org.apache.kafka.connect.data.Field;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.errors.DataException;
+import org.apache.kafka.connect.source.SourceRecord;
 
 /**
  * Debezium's connector for MongoDB: documents and ids are extended JSON as text.
@@ -40,7 +41,7 @@ final class DebeziumMongo implements Shape {
     @Override
     public Optional<Event> read(ConnectRecord<?> record) {
         Struct envelope = (Struct) record.value();
-        Origin origin = origin(envelope.getStruct("source"));
+        Origin origin = origin(record, envelope.getStruct("source"));
         if (settings.ignores(origin)) {
             return Optional.empty();
         }
@@ -98,17 +99,28 @@ final class DebeziumMongo implements Shape {
         return document;
     }
 
-    private static Origin origin(Struct source) {
+    private static Origin origin(ConnectRecord<?> record, Struct source) {
         long timeMs = source.getInt64("ts_ms");
-        return new Origin(
-                source.getString("db") + "." + source.getString("collection"), timeMs, sequence(source, timeMs));
+        String snapshot = Envelopes.text(source, "snapshot");
+        long sequence =
+                snapshot == null || snapshot.equals("false")
+                        ? Documents.sequence(second(record, source), source.getInt32("ord"))
+                        : Documents.sequence(timeMs / MS - SNAPSHOT_MARGIN_S, 0);
+        return new Origin(source.getString("db") + "." + source.getString("collection"), timeMs, sequence);
     }
 
-    private static long sequence(Struct source, long timeMs) {
-        String snapshot = Envelopes.text(source, "snapshot");
-        if (snapshot != null && !snapshot.equals("false")) {
-            return Documents.sequence(timeMs / MS - SNAPSHOT_MARGIN_S, 0);
+    /**
+     * Returns the second of the cluster time. The event has the wall clock's, whose seconds begin at
+     * other moments: with them the ordinals would not be in order. The position has the cluster's.
+     */
+    private static long second(ConnectRecord<?> record, Struct source) {
+        if (record instanceof SourceRecord change
+                && change.sourceOffset() != null
+                && change.sourceOffset().get("sec") instanceof Number second
+                && change.sourceOffset().get("ord") instanceof Number ordinal
+                && ordinal.intValue() == source.getInt32("ord")) {
+            return second.longValue();
         }
-        return Documents.sequence(timeMs / MS, source.getInt32("ord"));
+        return source.getInt64("ts_ms") / MS;
     }
 }

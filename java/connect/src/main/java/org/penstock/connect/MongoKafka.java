@@ -1,5 +1,6 @@
 package org.penstock.connect;
 
+import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -56,7 +57,9 @@ final class MongoKafka implements Shape {
 
     @Override
     public Object key(ConnectRecord<?> record) {
-        return Json.object(ExtendedJson.read((String) record.key()), "the key");
+        Map<String, Object> key = Json.object(ExtendedJson.read((String) record.key()), "the key");
+        // A heartbeat has no value either, and a resume token for a key.
+        return key.containsKey(Documents.ID) ? key : null;
     }
 
     private Optional<Event> event(String operation, Origin origin, Map<String, Object> change) {
@@ -111,7 +114,11 @@ final class MongoKafka implements Shape {
         }
         Map<String, Object> time = member(change, "clusterTime");
         long second = ((Number) time.get("t")).longValue();
-        return new Origin(name, second * MS, Documents.sequence(second, ((Number) time.get("i")).longValue()));
+        long timeMs =
+                change.get("wallTime") instanceof String at
+                        ? OffsetDateTime.parse(at).toInstant().toEpochMilli()
+                        : second * MS;
+        return new Origin(name, timeMs, Documents.sequence(second, ((Number) time.get("i")).longValue()));
     }
 
     private static Map<String, Object> member(Map<String, Object> object, String name) {

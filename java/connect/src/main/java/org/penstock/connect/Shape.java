@@ -12,6 +12,6 @@ interface Shape {
     /** Returns the change; nothing for a record that tells of no row. */
     Optional<Event> read(ConnectRecord<?> record);
 
-    /** Returns the primary key in the key of a record of this form. */
+    /** Returns the primary key in the key of a record of this form; null where it holds none. */
     Object key(ConnectRecord<?> record);
 }

@@ -73,7 +73,8 @@ public class StandardEvent<R extends ConnectRecord<R>> implements Transformation
     }
 
     private R tombstone(R record) {
-        return record.key() == null ? null : rewritten(record, text(shape.key(record)), null);
+        Object key = record.key() == null ? null : shape.key(record);
+        return key == null ? null : rewritten(record, text(key), null);
     }
 
     private Shape shapeOf(R record) {

@@ -47,6 +47,11 @@ class DebeziumMongoTest {
     }
 
     private static SourceRecord record(String operation, String after, Struct description, String snapshot) {
+        return record(operation, after, description, snapshot, Map.of());
+    }
+
+    private static SourceRecord record(
+            String operation, String after, Struct description, String snapshot, Map<String, ?> position) {
         Struct source =
                 new Struct(SOURCE)
                         .put("connector", "mongodb")
@@ -62,7 +67,7 @@ class DebeziumMongoTest {
                         .put("after", after)
                         .put("updateDescription", description);
         Struct key = new Struct(KEY).put("id", "{\"$oid\": \"65f0\"}");
-        return new SourceRecord(Map.of(), Map.of(), "t", null, KEY, key, ENVELOPE, value);
+        return new SourceRecord(Map.of(), position, "t", null, KEY, key, ENVELOPE, value);
     }
 
     private static Struct description(List<String> removed, String updated) {
@@ -76,6 +81,15 @@ class DebeziumMongoTest {
         assertEquals(expected, Transformed.event(record("c", document, null)));
         // A replacement names no changed fields: what it lacks is gone.
         assertEquals(expected, Transformed.event(record("u", document, null)));
+    }
+
+    @Test
+    void theSequenceIsTheClustersTime() {
+        String event = Transformed.event(record("d", null, null, null, Map.of("sec", 18, "ord", 3)));
+        assertTrue(event.contains("\"ot\":17000,\"sq\":" + (18L << 32 | 3)), event);
+        // The position is another event's.
+        event = Transformed.event(record("d", null, null, null, Map.of("sec", 18, "ord", 4)));
+        assertTrue(event.contains("\"sq\":" + (17L << 32 | 3)), event);
     }
 
     @Test

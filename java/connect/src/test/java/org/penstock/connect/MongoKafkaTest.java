@@ -84,6 +84,27 @@ class MongoKafkaTest {
     }
 
     @Test
+    void theTimeIsTheWallClocksWhereItIsTold() {
+        String event = Transformed.event(change("delete", ", \"wallTime\": {\"$date\": 16999}"));
+        assertTrue(event.contains("\"ot\":16999,\"sq\":" + (17L << 32 | 3)), event);
+    }
+
+    @Test
+    void aHeartbeatIsNoTombstone() {
+        SourceRecord change = change("delete", "");
+        try (StandardEvent<SourceRecord> transform = new StandardEvent<>()) {
+            transform.configure(Map.of("tombstones", "keep"));
+            transform.apply(change);
+            assertNull(transform.apply(tombstone("{\"_data\": \"8265\"}")));
+            assertEquals("{\"_id\":1}", transform.apply(tombstone("{\"_id\": {\"$numberLong\": \"1\"}}")).key());
+        }
+    }
+
+    private static SourceRecord tombstone(String key) {
+        return new SourceRecord(Map.of(), Map.of(), "t", null, Schema.STRING_SCHEMA, key, null, null);
+    }
+
+    @Test
     void whatConcernsNoDocumentIsDropped() {
         assertNull(Transformed.event(change("createIndexes", "")));
     }

@@ -18,7 +18,7 @@ class RecordedTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"postgres", "postgres-precise", "postgres-nanoseconds", "mongodb"})
+    @ValueSource(strings = {"postgres", "postgres-precise", "postgres-nanoseconds", "mongodb", "mongo-kafka"})
     void realRecordsBecomeTheExpectedEvents(String name) throws IOException {
         Map<String, String> settings = Map.of("ignored.namespaces", "shop.signal");
         String events = String.join("\n", Recorded.replay(file(name + ".json"), settings)) + "\n";
