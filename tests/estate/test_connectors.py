@@ -135,11 +135,18 @@ def test_a_postgres_source_becomes_settings_that_debezium_takes() -> None:
         "database.port": "5432",
         "database.user": "penstock",
         "decimal.handling.mode": "string",
+        "heartbeat.action.query": "SELECT pg_logical_emit_message(true, 'penstock-heartbeat', '')",
         "heartbeat.interval.ms": "10000",
         "hstore.handling.mode": "map",
         "interval.handling.mode": "string",
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "message.prefix.exclude.list": ".*",
         "plugin.name": "pgoutput",
+        "predicates": "heartbeat",
+        "predicates.heartbeat.pattern": r"__debezium-heartbeat\..*",
+        "predicates.heartbeat.type": (
+            "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+        ),
         "publication.autocreate.mode": "filtered",
         "publication.name": "penstock_shop",
         "skipped.operations": "none",
@@ -148,8 +155,13 @@ def test_a_postgres_source_becomes_settings_that_debezium_takes() -> None:
         "table.include.list": r"public\.orders,public\.order_lines",
         "time.precision.mode": "adaptive",
         "tombstones.on.delete": "false",
+        "topic.creation.default.cleanup.policy": "compact",
+        "topic.creation.default.partitions": "1",
+        "topic.creation.default.replication.factor": "-1",
         "topic.prefix": "shop",
         "transforms": "event",
+        "transforms.event.negate": "true",
+        "transforms.event.predicate": "heartbeat",
         "transforms.event.timezone": "UTC",
         "transforms.event.type": "org.penstock.connect.StandardEvent",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
@@ -160,7 +172,8 @@ def test_what_a_postgres_source_may_choose() -> None:
     connector = one(
         POSTGRES + "  port: 5433\n  slot: mine\n  publication: Pub\n  snapshot: no_data\n"
         "  heartbeat: 1s\n  signals: ops.signals\n  timezone: Europe/Berlin\n  topic: all\n"
-        "state: paused\nconfig: {snapshot.fetch.size: 2000, transforms.event.json: nested}\n"
+        "state: paused\nconfig: {snapshot.fetch.size: 2000, transforms.event.json: nested,\n"
+        "  heartbeat.action.query: SELECT 1}\n"
     )
     assert connector.state is connectors.ConnectorState.PAUSED
     assert connector.topics == ("all",)
@@ -173,6 +186,9 @@ def test_what_a_postgres_source_may_choose() -> None:
         "signal.data.collection": "ops.signals",
         "table.include.list": r"public\.orders,public\.order_lines,ops\.signals",
         "transforms": "event,topic",
+        "transforms.topic.negate": "true",
+        "transforms.topic.predicate": "heartbeat",
+        "heartbeat.action.query": "SELECT 1",
         "transforms.event.ignored.namespaces": "ops.signals",
         "transforms.event.json": "nested",
         "transforms.event.timezone": "Europe/Berlin",
@@ -194,10 +210,20 @@ def test_a_mongodb_source_reads_whole_documents() -> None:
         "heartbeat.interval.ms": "10000",
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "mongodb.connection.string": "${env:MONGO}",
+        "predicates": "heartbeat",
+        "predicates.heartbeat.pattern": r"__debezium-heartbeat\..*",
+        "predicates.heartbeat.type": (
+            "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+        ),
         "snapshot.mode": "initial",
         "tombstones.on.delete": "false",
+        "topic.creation.default.cleanup.policy": "compact",
+        "topic.creation.default.partitions": "1",
+        "topic.creation.default.replication.factor": "-1",
         "topic.prefix": "web",
         "transforms": "event",
+        "transforms.event.negate": "true",
+        "transforms.event.predicate": "heartbeat",
         "transforms.event.type": "org.penstock.connect.StandardEvent",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     }

@@ -44,6 +44,24 @@ _TRUTHFUL_POSTGRES = {
     "publication.autocreate.mode": "filtered",
     # Debezium's own default leaves truncates out.
     "skipped.operations": "none",
+    # Logical messages are no rows; the one below would be an event.
+    "message.prefix.exclude.list": ".*",
+}
+# While its own tables are quiet, only a transaction it sees moves the slot on; without one the
+# server keeps its log for ever. The driver's own way (`lsn.flush.mode`) runs ahead of the offset
+# that Connect has stored, and the next start fails.
+_HEARTBEAT_QUERY = "SELECT pg_logical_emit_message(true, 'penstock-heartbeat', '')"
+# Connect stores no offset for a record that a transform drops, so heartbeats pass the transforms by
+# and are written. Theirs is the only topic that is not declared: Connect makes it.
+_HEARTBEATS = {
+    "predicates": "heartbeat",
+    "predicates.heartbeat.type": (
+        "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+    ),
+    "predicates.heartbeat.pattern": r"__debezium-heartbeat\..*",
+    "topic.creation.default.partitions": "1",
+    "topic.creation.default.replication.factor": "-1",
+    "topic.creation.default.cleanup.policy": "compact",
 }
 _NOT_IN_A_TOPIC_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -94,6 +112,7 @@ def slot_name(name: str, spec: PostgresSpec) -> str:
 def _postgres(name: str, spec: PostgresSpec) -> Settings:
     slot = slot_name(name, spec)
     signals = {"signal.data.collection": spec.signals} if spec.signals else {}
+    ignored = {"transforms.event.ignored.namespaces": spec.signals} if spec.signals else {}
     fixed = {
         **_STANDARD_EVENTS,
         **_TRUTHFUL_POSTGRES,
@@ -115,7 +134,7 @@ def _postgres(name: str, spec: PostgresSpec) -> Settings:
     return Settings(
         connector_class=_POSTGRES,
         fixed=fixed,
-        defaults={"transforms.event.ignored.namespaces": spec.signals} if spec.signals else {},
+        defaults={"heartbeat.action.query": _HEARTBEAT_QUERY, **ignored},
         topics=_topics(("postgres", "tables"), spec.tables, spec.prefix or name, spec.topic),
     )
 
@@ -141,14 +160,23 @@ def _mongodb(name: str, spec: MongoDbSpec) -> Settings:
 
 
 def _transforms(topic: str | None) -> Mapping[str, str]:
-    """Return the chain of transforms; the one topic comes last, when heartbeats are gone."""
-    if topic is None:
-        return {"transforms": "event"}
-    return {
-        "transforms": "event,topic",
+    """Return the chain of transforms, which heartbeats pass by."""
+    route = {
         "transforms.topic.type": "org.apache.kafka.connect.transforms.RegexRouter",
         "transforms.topic.regex": ".*",
-        "transforms.topic.replacement": topic,
+        "transforms.topic.replacement": topic or "",
+    }
+    names = ["event"] if topic is None else ["event", "topic"]
+    spared = {
+        f"transforms.{name}.{key}": value
+        for name in names
+        for key, value in (("predicate", "heartbeat"), ("negate", "true"))
+    }
+    return {
+        **_HEARTBEATS,
+        "transforms": ",".join(names),
+        **spared,
+        **(route if topic is not None else {}),
     }
 
 
