@@ -12,7 +12,7 @@ that comes late finds out that it is late. Never reads a record's value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import orjson
@@ -25,12 +25,14 @@ __all__ = [
     "ABSENT",
     "BEHIND",
     "CONTROL",
+    "FORMER",
     "OFFSET",
     "OPERATION",
     "SEQUENCE",
     "TIME",
     "Operation",
     "changes_schema",
+    "from_text",
     "in_part",
     "lake_schema",
     "marks",
@@ -38,6 +40,7 @@ __all__ = [
     "of_records",
     "of_rows",
     "to_rows",
+    "to_text",
     "values_of",
 ]
 
@@ -46,6 +49,7 @@ TIME = "_ot"
 SEQUENCE = "_sequence"
 ABSENT = "_absent"
 BEHIND = "_behind"
+FORMER = "_former"
 CLUSTER = "_cluster"
 PARTITION = "_partition"
 OFFSET = "_offset"
@@ -60,6 +64,7 @@ CONTROL = pa.schema(
         pa.field(OFFSET, pa.int64()),
         pa.field(ABSENT, pa.list_(pa.field("element", pa.string()))),
         pa.field(BEHIND, pa.string()),
+        pa.field(FORMER, pa.string()),
         pa.field(CLUSTER, pa.string()),
         pa.field(PARTITION, pa.int32()),
     ]
@@ -68,7 +73,9 @@ CONTROL = pa.schema(
 
 ``_sequence`` grows with the source's own order (`sq`; null where it tells none), ``_ot`` is the
 operation time, ``_absent`` names the columns the change says nothing of. ``_behind`` is JSON: each
-column whose value is older than the change, with the marks of the change it came from.
+column whose value is older than the change, with the marks of the change it came from. ``_former``
+is JSON: the key's values, as text, that the row had before, where its absent columns are found; of a
+delete the key that it has from then on.
 """
 
 KEPT = (SEQUENCE, TIME, OFFSET, BEHIND)
@@ -163,6 +170,22 @@ def to_rows(folded: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(
         [folded[OPERATION], *arrays], schema=pa.schema([CONTROL.field(OPERATION), *nullable])
     )
+
+
+def to_text(values: pa.ChunkedArray | pa.Array) -> list[str | None]:
+    """Return values of a key or a mark as text that `from_text` reads back exactly."""
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())
+    texts: list[str | None] = values.cast(pa.string()).to_pylist()
+    return texts
+
+
+def from_text(texts: Sequence[str | None], kind: pa.DataType) -> pa.Array:
+    """Return the values behind the text of `to_text`."""
+    values = pa.array(texts, pa.string())
+    if pa.types.is_timestamp(kind):
+        values = values.cast(pa.int64())
+    return values.cast(kind)
 
 
 def _completed(

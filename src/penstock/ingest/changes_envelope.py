@@ -8,6 +8,8 @@
     ns  where the row is, e.g. public.orders            sq  optional: the source's own order
     pk  the key's columns; null only for T              va  the others; null for D and T
     un  optional: columns of va that the source did not tell and did not change
+    ok  optional, of an insert: the key that the row had before
+    nk  optional, of a delete: the key that the row has from then on
 
 An update leaves a column that is not in ``va`` as it is; an insert makes it null, unless ``un``
 names it. Guarantee: as for `decoders`, a row a value in order, or `DataError`; null is never taken
@@ -25,7 +27,7 @@ from pyarrow import compute
 
 from penstock.errors import DataError
 from penstock.ingest import arrow_types, changes
-from penstock.ingest.changes import ABSENT, OPERATION, SEQUENCE, TIME, Operation
+from penstock.ingest.changes import ABSENT, FORMER, OPERATION, SEQUENCE, TIME, Operation
 from penstock.ingest.decoders import json
 from penstock.ingest.decoders.protocol import Unreadable
 from penstock.model import tables
@@ -34,7 +36,7 @@ __all__ = ["EnvelopeDecoder", "open_decoder"]
 
 _PLAIN_BRACES = 3
 """Of the event itself, its ``pk`` and its ``va``: no other object, so a name is a column's."""
-_ENVELOPE = frozenset({"oc", "ns", "ot", "sq", "pk", "va", "un"})
+_ENVELOPE = frozenset({"oc", "ns", "ot", "sq", "pk", "va", "un", "ok", "nk"})
 _HEAD = (
     tables.Column(name="oc", type="string", nullable=False),
     tables.Column(name="ns", type="string"),
@@ -62,17 +64,20 @@ class EnvelopeDecoder:
         self._columns = {column.name: column for column in table.columns}
         self._keys = table.merge.primary_key
         self._namespace = table.merge.namespace
+        key = _struct([self._columns[k] for k in self._keys])
         self._heads = json.JsonDecoder(_HEAD)
         self._events = json.JsonDecoder(
             (
                 *_HEAD,
-                tables.Column(name="pk", type=_struct([self._columns[k] for k in self._keys])),
+                tables.Column(name="pk", type=key),
+                tables.Column(name="ok", type=key),
+                tables.Column(name="nk", type=key),
                 tables.Column(name="va", type=_struct(table.columns)),
             )
         )
         own = [pa.field(c.name, arrow_types.to_arrow(c.kind)) for c in table.columns]
         self.schema = pa.schema(
-            [*own, *(changes.CONTROL.field(n) for n in (OPERATION, SEQUENCE, TIME, ABSENT))]
+            [*own, *(changes.CONTROL.field(n) for n in (OPERATION, SEQUENCE, TIME, ABSENT, FORMER))]
         )
 
     def decode(self, values: pa.Array) -> pa.Table:
@@ -113,6 +118,10 @@ class EnvelopeDecoder:
             events["ot"].cast(pa.timestamp("ms", tz="UTC")).cast(self.schema.field(TIME).type)
         )
         arrays[ABSENT] = absent
+        arrays[FORMER] = self._former(
+            compute.coalesce(events["nk"], events["ok"]),
+            needed=compute.or_(absent.is_valid(), compute.is_valid(events["nk"])),
+        )
         return pa.table(arrays, schema=self.schema)
 
     def _column(self, name: str, events: pa.Table, *, empty: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -160,6 +169,17 @@ class EnvelopeDecoder:
         if not named:
             return pa.nulls(len(values), kind)
         return pa.array([sorted(named.get(n, ())) or None for n in range(len(values))], kind)
+
+    def _former(self, keys: pa.ChunkedArray, *, needed: pa.ChunkedArray) -> pa.Array:
+        """Return by row its other key as text, where somebody will ask for it."""
+        moved = compute.and_(compute.is_valid(keys), needed)
+        indexes = pa.array(_indexes(moved), pa.int64())
+        texts: list[str | None] = [None] * len(keys)
+        found = keys.take(indexes)
+        parts = [changes.to_text(compute.struct_field(found, name)) for name in self._keys]
+        for index, key in zip(indexes.to_pylist(), zip(*parts, strict=True), strict=True):
+            texts[index] = orjson.dumps(key).decode()
+        return pa.array(texts, pa.string())
 
     def _check_present(
         self, arrays: dict[str, pa.ChunkedArray], absent: pa.Array, deleted: pa.ChunkedArray

@@ -99,7 +99,7 @@ class Folder:
             rows.take(pa.array(indexes, pa.int64())),
             {
                 **{
-                    mark: _from_text([s[i] for s in stamps], rows.schema.field(mark).type)
+                    mark: changes.from_text([s[i] for s in stamps], rows.schema.field(mark).type)
                     for i, mark in enumerate(self.marks)
                 },
                 OPERATION: [Operation.UPDATE.value] * len(indexes),
@@ -162,7 +162,7 @@ class Folder:
                 absent[index] = [*(absent[index] or ()), name]
             earlier = _indexes(compute.less(teller, newest))
             stamps = parts.select(self.marks).take(teller.take(pa.array(earlier, pa.int64())))
-            texts = [_to_text(stamps[mark]) for mark in self.marks]
+            texts = [changes.to_text(stamps[mark]) for mark in self.marks]
             for index, stamp in zip(earlier, zip(*texts, strict=True), strict=True):
                 old[index][name] = list(stamp)
         return absent, [orjson.dumps(entry).decode() if entry else None for entry in old]
@@ -222,18 +222,3 @@ def _replaced(rows: pa.Table, columns: dict[str, object]) -> pa.Table:
         )
         rows = rows.set_column(rows.schema.get_field_index(name), field, array)
     return rows
-
-
-def _to_text(values: pa.ChunkedArray) -> list[str | None]:
-    """Return marks as text that `_from_text` reads back exactly."""
-    if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.int64())
-    texts: list[str | None] = values.cast(pa.string()).to_pylist()
-    return texts
-
-
-def _from_text(texts: Sequence[str | None], kind: pa.DataType) -> pa.Array:
-    values = pa.array(texts, pa.string())
-    if pa.types.is_timestamp(kind):
-        values = values.cast(pa.int64())
-    return values.cast(kind)

@@ -28,12 +28,13 @@ LOG = "_penstock/changes"
 BATCH = "_batch"
 
 
-def read_fresh(table: tables.Table, place: Location) -> Iterator[pa.Table]:
+def read_fresh(table: tables.Table, place: Location, *, where: str = "") -> Iterator[pa.Table]:
     """Yield the current rows in pieces, with the columns of the Delta table.
 
     Args:
         table: the declaration.
         place: where the table is.
+        where: a condition on columns of the key, as SQL; files that cannot meet it are not read.
 
     Raises:
         NotReady: when the storage fails.
@@ -43,13 +44,13 @@ def read_fresh(table: tables.Table, place: Location) -> Iterator[pa.Table]:
     base = _open(place, key, marks)
     if base is None:
         return
-    newest = _newest(log, folding.Folder(primary_key=key, marks=marks)) if log else None
+    newest = _newest(log, where, folding.Folder(primary_key=key, marks=marks)) if log else None
     if newest is None or not newest.num_rows:
-        yield from base.read()
+        yield from base.read(where)
         return
     schema = changes.changes_schema(base.schema)
     changed = [newest.select(schema.names).cast(schema)]
-    for piece in base.read():
+    for piece in base.read(where):
         mine = merging.indexes_among(piece, newest.select(key))
         changed.append(changes.of_rows(piece.take(mine)).select(schema.names))
         yield piece.filter(_others(piece.num_rows, mine))
@@ -114,8 +115,8 @@ def _open(
     return merging.KeyedTable.of(lake, primary_key=primary_key, marks=marks)
 
 
-def _newest(log: merging.KeyedTable, folder: folding.Folder) -> pa.Table:
-    rows = pa.concat_tables([log.schema.empty_table(), *log.read()])
+def _newest(log: merging.KeyedTable, where: str, folder: folding.Folder) -> pa.Table:
+    rows = pa.concat_tables([log.schema.empty_table(), *log.read(where)])
     return folder.fold(changes.of_rows(rows.drop_columns(BATCH)))
 
 

@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 from pyarrow import compute
 
-from penstock.ingest import changes, folding, ledger, merging, merging_sql
+from penstock.ingest import changes, delta, folding, ledger, merging, merging_sql
 from penstock.ingest.changes import CONTROL, OPERATION, Operation
 from penstock.ingest.locations import Location
 from penstock.model import tables
 
-__all__ = ["Tombstones"]
+__all__ = ["FormerRows", "Tombstones"]
 
 _RECORDED_AT = "_recorded_at"
 
@@ -92,6 +92,10 @@ class Tombstones:
 
         Does nothing when there are none, or when the batch's are there already. Number 0 is none:
         they are remembered again, which changes nothing.
+
+        Args:
+            number: of the batch.
+            rows: its changes, folded.
         """
         remembered = pa.array([Operation.DELETE, Operation.TRUNCATE])
         found = rows.filter(compute.is_in(rows[OPERATION], value_set=remembered))
@@ -127,3 +131,57 @@ class Tombstones:
             for field in self._schema
         ]
         return pa.table(arrays, schema=self._schema)
+
+
+class FormerRows:
+    """Rows as they were when they got another key, for the change that goes on with them.
+
+    That change may be in a later batch, when the row under its former key is gone.
+    """
+
+    def __init__(
+        self,
+        table: tables.Table,
+        place: Location,
+        schema: pa.Schema,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Look whether there are any; their table is made with the first."""
+        self._app_id = ledger.app_id(table)
+        self._horizon = timedelta(milliseconds=table.merge.tombstones_ms)
+        self._clock = clock
+        self._schema = schema
+        self._kept = pa.schema([*schema, pa.field(_RECORDED_AT, pa.timestamp("us", tz="UTC"))])
+        self._place = place.child("_penstock/former_rows")
+        self._key, self._marks = table.merge.primary_key, changes.marks(table)
+        found = delta.read_table(self._place)
+        self._lake: merging.KeyedTable | None = None
+        if found is not None:
+            self._lake = merging.KeyedTable.of(found, primary_key=self._key, marks=self._marks)
+
+    def of(self, keys: pa.Table) -> pa.Table:
+        """Return the rows that had the keys, as changes."""
+        if self._lake is None:
+            return self._schema.empty_table()
+        return self._lake.matching(keys).select(self._schema.names).cast(self._schema)
+
+    def record(self, number: int, rows: pa.Table) -> None:
+        """Keep rows of a batch; does nothing when the batch's are there already."""
+        if self._lake is None:
+            self._lake = merging.open_keyed(
+                self._place, self._kept, primary_key=self._key, marks=self._marks
+            )
+        if not rows.num_rows or number <= self._lake.last(self._app_id):
+            return
+        at = pa.repeat(pa.scalar(self._clock(), self._kept.field(_RECORDED_AT).type), len(rows))
+        kept = rows.append_column(_RECORDED_AT, at).cast(self._kept)
+        self._lake.append(kept.combine_chunks(), app_id=self._app_id, number=number)
+
+    def tidy(self) -> None:
+        """Forget what is past the horizon of the tombstones, and join the files of the rest."""
+        if self._lake is None:
+            return
+        before = (self._clock() - self._horizon).isoformat()
+        self._lake.forget(f"{merging_sql.quoted(_RECORDED_AT)} < '{before}'")
+        self._lake.tidy()

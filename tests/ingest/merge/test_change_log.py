@@ -120,6 +120,18 @@ def test_parts_of_rows_are_queried_whole(tmp_path: Path) -> None:
     assert queried_rows(target) == fresh_rows(tmp_path / "t") == expected
 
 
+def test_current_rows_of_a_range_of_keys_are_read(tmp_path: Path) -> None:
+    target = open_target(tmp_path / "t")
+    rows = [Event(key=(n, "x"), sequence=1, values={"a": n, "b": None}) for n in range(4)]
+    target.commit(1, table_of(rows))
+    target.fold()
+    target.commit(2, table_of([Event(key=(n, "x"), sequence=2, values={"a": -n}) for n in (1, 3)]))
+    place = locations.locate(str(tmp_path / "t"), lake=tmp_path)
+    found = fresh.read_fresh(APPLY, place, where='"id" >= 2 AND "id" < 4')
+    kept = sorted(row["a"] for piece in found for row in piece.to_pylist())
+    assert kept == [-3, 2]
+
+
 def test_a_commit_rewrites_nothing_until_a_fold_is_due(tmp_path: Path) -> None:
     target = open_target(tmp_path / "t")
     target.commit(1, table_of([Event(key=(1, "x"), values={"a": 1, "b": None})]))

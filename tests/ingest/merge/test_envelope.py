@@ -103,6 +103,15 @@ def test_a_delete_is_its_key_alone() -> None:
     assert [(row["id"], row["name"], row["total"]) for row in rows] == [(1, None, None)] * 2
 
 
+def test_a_row_that_moved_says_where_from_and_where_to() -> None:
+    rows = decode(
+        event("D", va=None, nk={"id": 2}),
+        event("I", pk={"id": 2}, ok={"id": 1}, un=["name"], va={"total": 1.0}),
+        event("I", pk={"id": 2}, ok={"id": 1}),
+    )
+    assert [row["_former"] for row in rows] == ['["2"]', '["1"]', None]
+
+
 def test_a_truncation_has_no_key() -> None:
     (row,) = decode(event("T", pk=None, va=None, sq=9))
     assert (row["_op"], row["id"], row["_sequence"]) == ("T", None, 9)

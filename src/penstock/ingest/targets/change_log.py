@@ -103,7 +103,7 @@ class ChangeLogTarget:
 
     def commit(self, number: int, rows: pa.Table) -> Outcome:
         """Append the changes and write the batch's number; see `Target.commit`."""
-        rows = self.base.checked(rows)
+        rows = self.base.moved(number, self.base.checked(rows), logged=self._logged)
         truncated = self.base.truncation(rows)
         if truncated.num_rows:
             # What the log holds is older or newer than the truncation: the table knows which.
@@ -156,6 +156,9 @@ class ChangeLogTarget:
         where = "" if partial else late
         logged = self._as_changes(self.log.matching(folded, where=where))
         return self.base.folder.fold(pa.concat_tables([logged, folded]))
+
+    def _logged(self, keys: pa.Table) -> pa.Table:
+        return self._as_changes(self.log.matching(keys))
 
     def _as_changes(self, logged: pa.Table) -> pa.Table:
         found = changes.of_rows(logged.drop_columns(BATCH))

@@ -21,11 +21,11 @@ import pyarrow as pa
 from pyarrow import compute
 
 from penstock.errors import Refused
-from penstock.ingest import changes, delta, folding, ledger, merging, merging_sql
+from penstock.ingest import changes, changes_former, delta, folding, ledger, merging, merging_sql
 from penstock.ingest.changes import BEHIND
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome
-from penstock.ingest.tombstones import Tombstones
+from penstock.ingest.tombstones import FormerRows, Tombstones
 from penstock.model import tables
 
 __all__ = ["MergeTarget", "open_merge"]
@@ -47,6 +47,7 @@ class MergeTarget:
         lake: the Delta table.
         folder: how changes are folded.
         tombstones: the deletes that are remembered.
+        former: rows that are about to have another key.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class MergeTarget:
         )
         self.schema = changes.changes_schema(self.lake.schema)
         self.tombstones = Tombstones(table, place, self.schema, clock=clock)
+        self.former = FormerRows(table, place, self.schema, clock=clock)
         self._bounds: deque[dict[str, merging.Bounds]] = deque(maxlen=_BATCHES)
         self._has_behind = self.lake.has_behind
 
@@ -113,7 +115,7 @@ class MergeTarget:
         Raises:
             Refused: when the source's table was truncated and the declaration says to stop then.
         """
-        rows = self.checked(rows)
+        rows = self.moved(number, self.checked(rows))
         truncated = self.truncation(rows)
         folded = self.judged(rows, truncated)
         self.tombstones.record(number, pa.concat_tables([folded, truncated]))
@@ -122,6 +124,35 @@ class MergeTarget:
     def checked(self, rows: pa.Table) -> pa.Table:
         """Return the changes with exactly the columns that they are folded with."""
         return rows.select(self.schema.names).cast(self.schema)
+
+    def moved(
+        self,
+        number: int,
+        rows: pa.Table,
+        *,
+        logged: Callable[[pa.Table], pa.Table] | None = None,
+    ) -> pa.Table:
+        """Return the changes, those of a new key with what stands under their former key.
+
+        Args:
+            number: of the batch.
+            rows: its changes.
+            logged: finds the changes of keys that are not in the table yet.
+        """
+        come = changes_former.former_keys(rows, self.lake.primary_key)
+        if come.num_rows:
+            history = pa.concat_tables([self._known(come, logged), self.former.of(come)])
+            rows = changes_former.fill(rows, history, folder=self.folder)
+        gone = changes_former.gone_keys(rows, self.lake.primary_key)
+        if gone.num_rows:
+            states = changes_former.before(rows, gone, self._known(gone, logged), self.folder)
+            self.former.record(number, states.select(self.schema.names))
+        return rows
+
+    def _known(self, keys: pa.Table, logged: Callable[[pa.Table], pa.Table] | None) -> pa.Table:
+        """Return the rows of the keys, and their changes that are not in the table yet."""
+        known = changes.of_rows(self.lake.matching(keys)).select(self.schema.names)
+        return pa.concat_tables([known, logged(keys)]) if logged else known
 
     def truncation(self, rows: pa.Table) -> pa.Table:
         """Return the newest truncation among a batch's changes that is to be applied.
@@ -179,6 +210,7 @@ class MergeTarget:
     def tidy(self) -> Outcome:
         """Join small files, keep the table sorted by key, and forget old deletes."""
         self.tombstones.tidy()
+        self.former.tidy()
         # Sorting spares nothing where every batch has keys from one end of the table to the other.
         key = self.lake.sorted_by
         bounds = [batch[key] for batch in self._bounds]
