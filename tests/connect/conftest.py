@@ -18,8 +18,16 @@ def stack(kafka: embedded.Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def new_shop(stack: Stack) -> Callable[[], Shop]:
-    return lambda: Shop(stack, f"shop-{uuid.uuid4().hex[:8]}")
+def new_shop(stack: Stack) -> Iterator[Callable[[], Shop]]:
+    made: list[Shop] = []
+
+    def make() -> Shop:
+        made.append(Shop(stack, f"shop-{uuid.uuid4().hex[:8]}"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture
@@ -29,9 +37,7 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
 
 @pytest.fixture
 def rounds(stack: Stack) -> Iterator[Rounds]:
-    """Give the rounds of a managing process; with the test its connectors end."""
+    """Give the rounds of a managing process; they retire what an earlier test has left."""
     made = Rounds(stack)
     yield made
-    made.connectors = ()
-    made.managing.round()
     made.managing.close()

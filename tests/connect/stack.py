@@ -111,6 +111,8 @@ class Shop:
     stack: Stack
     name: str
     connector: Connector = field(init=False)
+    _reader: confluent_kafka.Consumer | None = None
+    _events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         with self.stack.database() as database:
@@ -171,27 +173,25 @@ class Shop:
             database.execute(statement.format(table=self.table))
 
     def events(self) -> list[dict[str, Any]]:
-        """Return every event of the topic, in order."""
-        consumer = confluent_kafka.Consumer(
-            {
-                "bootstrap.servers": self.stack.kafka.bootstrap,
-                "group.id": "tests",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-            }
-        )
-        consumer.assign([confluent_kafka.TopicPartition(self.topic, 0, 0)])
-        found = []
-        try:
-            while True:
-                message = consumer.poll(10)
-                assert message is not None
-                if message.error():
-                    return found
-                found.append(json.loads(message.value()))
-        finally:
-            consumer.close()
+        """Return every event of the topic until now, in order."""
+        if self._reader is None:
+            self._reader = confluent_kafka.Consumer(
+                {
+                    "bootstrap.servers": self.stack.kafka.bootstrap,
+                    "group.id": "tests",
+                    "enable.auto.commit": False,
+                    "fetch.wait.max.ms": 20,
+                }
+            )
+            self._reader.assign([confluent_kafka.TopicPartition(self.topic, 0, 0)])
+        while (message := self._reader.poll(0.1)) is not None:
+            assert not message.error(), message.error()
+            self._events.append(json.loads(message.value()))
+        return self._events
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
     def changes(self) -> list[tuple[str, int]]:
         return [(event["oc"], event["pk"]["id"]) for event in self.events()]
@@ -207,7 +207,7 @@ class Rounds:
     managing: Managing = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = Settings(home=self.stack.home, pauses=self.pauses, measure_every_s=0.0)
+        settings = Settings(home=self.stack.home, pauses=self.pauses, measure_every_s=0.5)
         self.managing = Managing(settings, declared=self.declared)
 
     def declared(self) -> Declared:

@@ -83,7 +83,9 @@ def list_connectors(
 ) -> None:
     """List what is declared and what the Connect groups have, side by side.
 
-    Exit codes: 0 listed, 4 neither a control plane nor a Connect group answers.
+    The state of what a group that does not answer has is unknown.
+
+    Exit codes: 0 listed, 4 no control plane answers, and none ever told this home its connectors.
     """
     from penstock.connect import statuses
 
@@ -97,15 +99,19 @@ def list_connectors(
             "owner": one.owner,
             "class": one.connector_class,
             "topics": list(one.topics),
-            "state": "absent",
+            "state": "unknown",
         }
         for one in declared.connectors.values()
     }
     for cluster in _groups(home, group):
-        with _open(home, cluster, group) as opened:
-            for name, seen in opened.connectors().items():
-                row = rows.setdefault((cluster, name), _undeclared_row(cluster, seen))
-                row["state"] = statuses.condition(seen).value
+        answered = _seen(home, cluster, group)
+        if answered is None:
+            continue
+        for (where, _), row in rows.items():
+            row["state"] = "absent" if where == cluster else row["state"]
+        for name, seen in answered.items():
+            row = rows.setdefault((cluster, name), _undeclared_row(cluster, seen))
+            row["state"] = statuses.condition(seen).value
     found = [rows[key] for key in sorted(rows)]
     if as_json:
         print_json(found)
@@ -318,6 +324,16 @@ def connect(
             listen=listen,
         )
     )
+
+
+def _seen(home: Path, cluster: str, group: Sequence[str] | None) -> Mapping[str, Observed] | None:
+    """Return what the group has; None, and why, where it does not answer."""
+    try:
+        with _open(home, cluster, group) as opened:
+            return opened.connectors()
+    except NotReady as error:
+        console.print(error.message, style="yellow", markup=False)
+        return None
 
 
 def _undeclared_row(cluster: str, seen: Observed) -> dict[str, Any]:
