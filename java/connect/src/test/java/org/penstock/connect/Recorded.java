@@ -20,7 +20,7 @@ import org.apache.kafka.connect.source.SourceRecord;
  * Records of real connectors, as {@code tests/connect/recorded} keeps them: each schema once.
  *
  * <p>As a program it prints what the transform makes of them, one JSON object a line; the arguments
- * are the file, then settings as {@code name=value}.
+ * are files, and settings as {@code name=value}.
  */
 final class Recorded {
     private final Map<String, Object> schemas;
@@ -33,12 +33,19 @@ final class Recorded {
 
     public static void main(String[] arguments) throws IOException {
         Map<String, String> settings = new LinkedHashMap<>();
-        for (int index = 1; index < arguments.length; index++) {
-            String[] parts = arguments[index].split("=", 2);
-            settings.put(parts[0], parts[1]);
+        List<Path> files = new ArrayList<>();
+        for (String argument : arguments) {
+            String[] parts = argument.split("=", 2);
+            if (parts.length == 1) {
+                files.add(Path.of(argument));
+            } else {
+                settings.put(parts[0], parts[1]);
+            }
         }
         StringBuilder lines = new StringBuilder();
-        replay(Path.of(arguments[0]), settings).forEach(line -> lines.append(line).append('\n'));
+        for (Path file : files) {
+            replay(file, settings).forEach(line -> lines.append(line).append('\n'));
+        }
         System.out.write(lines.toString().getBytes(StandardCharsets.UTF_8));
         System.out.flush();
     }
