@@ -12,6 +12,8 @@ import psycopg
 import pytest
 import typer
 from click.testing import Result
+from tests.ingest.decoders import protos
+from tests.schemas import stub
 from typer.testing import CliRunner
 
 from penstock.api._gen import penstock_pb2 as pb
@@ -26,20 +28,21 @@ from penstock.testing.plugin import Federation
 pytestmark = pytest.mark.real
 
 ESTATE = """\
-kind: Cluster
-name: primary
-environment: development
-embedded: true
----
-kind: Cluster
-name: standby
-environment: development
-embedded: true
+documents = [
+  { kind = Cluster, name = primary, environment = development, embedded = true }
+  { kind = Cluster, name = standby, environment = development, embedded = true }
+  %s
+]
+let { clusters = [primary, standby] }
+"""
+HOCON_TOPIC = """\
+  { kind = Topic, name = %s, owner = web, clusters = ${let.clusters}
+    partitions = 3, replication = 1 }
 """
 TOPIC = """\
 ---
 kind: Topic
-name: {name}
+name: onboard-later
 owner: web
 clusters: [primary, standby]
 partitions: 3
@@ -83,12 +86,13 @@ class Place:
 @pytest.fixture(scope="module")
 def place(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("tables") / "home"
-    text = ESTATE + "".join(TOPIC.format(name=name) for name in ("onboard-views", "onboard-none"))
+    topics = "".join(HOCON_TOPIC % name for name in ("onboard-views", "onboard-none"))
     with running_control_plane(home, clusters=federation.bootstraps) as control:
         with control.client() as client:
-            files = [pb.EstateFile(path="estate.yaml", content=text)]
+            files = [pb.EstateFile(path="estate.conf", content=ESTATE % topics)]
             plan = client.plan(files)
             assert [*client.apply(files, digest=plan.digest)]
+            assert not client.plan(files).changes
         made = Place(home=home, federation=federation)
         views = [
             {"page": f"/{n % 7}", "at": f"2026-11-21T10:00:{n % 60:02}Z", "ms": n, "tags": ["a"]}
@@ -179,7 +183,7 @@ def test_a_topic_that_is_not_applied_yet_is_not_ready(place: Place, tmp_path: Pa
     path = tmp_path / "views.yaml"
     propose(place, path)
     text = path.read_text().replace("onboard-views", "onboard-later")
-    path.write_text(text + TOPIC.format(name="onboard-later"))
+    path.write_text(text + TOPIC)
     assert "Apply it first" in place.error("check", str(path)).message
 
 
@@ -252,3 +256,50 @@ def test_a_database_that_does_not_answer_is_not_ready(place: Place) -> None:
         *("--source-table", "t"),
     )
     assert isinstance(error, NotReady)
+
+
+AVRO = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "note", "type": ["null", "string"], "default": None},
+    ],
+}
+JSON_SCHEMA = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("options", [[], ["--hocon"]])
+def test_a_subject_of_a_registry_gives_its_columns(place: Place, options: list[str]) -> None:
+    with stub.serve() as registry:
+        registry.add(1, json.dumps(AVRO), kind="AVRO", subject="orders-value")
+        registry.add(2, json.dumps(JSON_SCHEMA), kind="JSON", subject="views")
+        arguments = ("new", "orders", "--topic", "orders", "--registry", registry.url, *options)
+        avro = place.run(*arguments)
+        plain = place.run(*arguments, "--subject", "views")
+        missing = place.error(*arguments, "--subject", "nothing")
+    assert avro.exit_code == 0, avro.exception
+    between = " = " if options else ": "
+    for line in (
+        f"mode{between}append",
+        f"format{between}avro",
+        f"  at{between}timestamp",
+        f"  note{between}string",
+        f"  day{between}",
+    ):
+        assert line in avro.stdout, avro.stdout
+    assert f"  id{between}{{type{between}long, nullable{between}false}}" in plain.stdout
+    assert f"decoder{between}json" in plain.stdout
+    assert isinstance(missing, NotFound)
+
+
+def test_a_descriptor_file_gives_the_messages_columns(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "orders.desc"
+    path.write_bytes(protos.compiled(protos.EVERYTHING).SerializeToString())
+    arguments = ("new", "orders", "--topic", "orders", "--descriptor", str(path))
+    result = place.run(*arguments, "--message", "shop.All")
+    assert result.exit_code == 0, result.exception
+    assert '  f_uint64: "decimal(20,0)"' in result.stdout
+    assert "message: shop.All" in result.stdout
+    assert isinstance(place.error(*arguments, "--message", "shop.None"), ConfigError)

@@ -197,7 +197,7 @@ def _column(name: str, shape: _Shape, kind: types.Type, *, of: int) -> Column:
     elif there < of:
         note = f"in {there} of {of} records"
     else:
-        note = f"in each of {of} records: one without it would be a dead letter"
+        note = f"in all of {of} records"
     return Column(name=name, type=str(kind), nullable=there < of, note=note)
 
 

@@ -17,7 +17,7 @@ from penstock.model import expressions, tables, types
 __all__ = ["Column", "Proposal", "named", "render", "with_day"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./<>()-]*")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./<>()-]*|[0-9]+[a-z]+")
 _CONSTANTS = {"true", "false", "null", "yes", "no", "on", "off", "include"}
 _RESERVED = re.compile(
     r"_(op|ot|sequence|absent|cluster|partition|offset|behind|change_type|commit_\w+)"

@@ -25,6 +25,10 @@ from penstock.model import tables
 __all__ = ["from_records", "from_schema", "from_source"]
 
 _ENVELOPE = {"oc", "ns", "ot", "pk", "va"}
+_GUESSED = (
+    "Types are guesses: what they rest on stands beside them. A record without a column that has",
+    "nullable: false would be a dead letter.",
+)
 _CHECK = "Read it, change it, and try it on real records: penstock table check FILE."
 
 
@@ -102,7 +106,7 @@ def _with_columns(proposal: Proposal, found: Inferred) -> Proposal:
         proposal,
         columns=kept,
         left_out={**found.left_out, **left_out},
-        head=[*proposal.head, "Types are guesses: what they rest on stands beside them.", _CHECK],
+        head=[*proposal.head, *_GUESSED, _CHECK],
     )
 
 
