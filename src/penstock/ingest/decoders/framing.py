@@ -75,7 +75,7 @@ def gather(
         Unreadable: with all that is known of every group.
         PenstockError: as ``read``, where it is no `DataError`.
     """
-    tables, suspects = [], []
+    tables, suspects, message = [], [], ""
     for group in groups:
         try:
             tables.append(read(group))
@@ -83,12 +83,13 @@ def gather(
             where = group.where
             reasons |= {where[index].as_py(): reason for index, reason in error.reasons.items()}
             suspects += [where[index].as_py() for index in error.suspects]
+            message = error.message
             if not error.reasons and not error.suspects:
                 suspects += where.to_pylist()
         except DataError as error:
             reasons |= dict.fromkeys(group.where.to_pylist(), error.message)
     if reasons or suspects:
-        raise Unreadable(reasons=reasons, suspects=suspects)
+        raise Unreadable(message, reasons=reasons, suspects=suspects)
     if len(tables) == 1:
         return tables[0]
     order = compute.sort_indices(pa.concat_arrays([group.where for group in groups]))
@@ -123,7 +124,8 @@ def _group(
     values: pa.Array, where: pa.Array, schema_id: int, message: tuple[int, ...], begin: int
 ) -> Group:
     mine = values if len(where) == len(values) else values.take(where)
-    payloads = compute.binary_slice(mine, begin)
+    # Not binary_slice: without a stop it takes an array that is cut from another for too small.
+    payloads = compute.binary_replace_slice(mine, 0, begin, b"")
     return Group(schema_id=schema_id, message=message, where=where, payloads=payloads)
 
 
