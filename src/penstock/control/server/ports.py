@@ -1,7 +1,8 @@
 """Which ports the servers take: as told, else those of the last run, else free ones.
 
-Clients remember the address, so a restart must keep it. Free ones are picked below 32768: the
-system gives those above to outgoing connections.
+Clients remember the address, so a restart must keep it. Free ones are picked below 32768, since
+the system gives those above to outgoing connections, and below 20000, where the embedded brokers'
+remembered ports begin, which seem free while their broker is down.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["bind", "bind_socket", "last_ports"]
 
 T = TypeVar("T")
 
-_LOWEST, _HIGHEST = 20_000, 32_767
+_LOWEST, _HIGHEST = 12_000, 19_999
 _TRIES = 50
 
 
