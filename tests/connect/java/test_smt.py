@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -172,3 +173,12 @@ def rows(name: str) -> dict[str, object]:
             case {"oc": "D"}:
                 del left[key]
     return left
+
+
+@pytest.mark.unit
+def test_every_setting_is_documented():
+    settings = smt.sources()["java/org/penstock/connect/Settings.java"].decode()
+    names = set(re.findall(r'String [A-Z_]+ = "([a-z.]+)";', settings)) - {"none"}
+    page = (ROOT / "docs/reference/change-events.md").read_text("utf-8")
+    assert len(names) == 8
+    assert {name for name in names if f"| `{name}` |" in page} == names
