@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tests.ingest.sources import Source, good, make_source, places, read
 from tests.ingest.worker_process import make_snapshot, make_table
+from tests.ingest.workers import working
 
 from penstock.errors import Refused
 from penstock.ingest import delta
@@ -27,25 +27,6 @@ from penstock.testing.plugin import FreshFederation, WaitUntil
 pytestmark = pytest.mark.real
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@contextmanager
-def working(
-    source: Source, lake: Path, *, limits: Limits | None = None, table: tables.Table | None = None
-) -> Iterator[Worker]:
-    snapshot = make_snapshot(source.bootstraps, source.topic)
-    worker = Worker(
-        table or make_table(source.topic),
-        lake=lake,
-        limits=limits or Limits(backoff_s=0.2),
-        snapshot=lambda: snapshot,
-    )
-    worker.start()
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        assert worker.join(60)
 
 
 def test_a_cluster_that_is_down_is_waited_for_while_the_other_goes_on(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -14,14 +14,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
-from penstock.errors import ConfigError, NotReady
+from penstock.errors import ConfigError, NotReady, Refused
 from penstock.ingest.settings import Settings
 from penstock.model import tables, types
+from penstock.units import format_ms
+
+if TYPE_CHECKING:
+    # What lands rows is installed with an extra; the command's help does without.
+    from penstock.ingest.locations import Location
+    from penstock.ingest.orders import Orders
 
 __all__ = ["register"]
 
 _LOOK_EVERY_S = 0.5
-_STYLES = {"running": "green", "waiting": "yellow", "stopped": "red"}
+_STYLES = {"running": "green", "waiting": "yellow", "stopped": "red", "paused": "cyan"}
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +36,13 @@ def register(app: typer.Typer) -> None:
     family.command("list", epilog="Example: penstock table list --json")(list_tables)
     family.command("status", epilog="Example: penstock table status")(status)
     family.command("show", epilog="Example: penstock table show host-metrics --rows 20")(show)
+    family.command("pause", epilog="Example: penstock table pause orders")(pause)
+    family.command("resume", epilog="Example: penstock table resume orders")(resume)
+    family.command(
+        "reset", epilog="Example: penstock table reset orders --to 2026-11-21T08:00:00Z"
+    )(reset)
+    family.command("replay", epilog="Example: penstock table replay orders")(replay)
+    family.command("compact", epilog="Example: penstock table compact orders")(compact)
     app.add_typer(family, name="table")
 
 
@@ -87,21 +100,128 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         print_json(known)
         return
     _print_table(
-        ("table", "state", "rows", "rows/s", "lag", "last commit", "error"),
+        ("table", "state", "rows", "rows/s", "lag", "latency", "letters", "last commit", "error"),
         [
             (
                 ident,
                 f"[{_STYLES[s['state']]}]{s['state']}",
                 f"{s['rows']:,}",
                 f"{s['rows_per_s']:,}",
-                f"{s['lag_records']:,}",
-                s["committed_at"][:19].replace("T", " "),
+                f"{s['lag_records']:,} ({s['lag_s']:,.0f} s)" if s["lag_records"] else "0",
+                _latency(s),
+                f"{s['dead_letters']:,}",
+                _last_batch(s),
                 escape(s["error"]),
             )
             for ident, s in known.items()
         ],
         empty="No ingest process has run in this home. Start one: penstock ingest.",
     )
+
+
+def _latency(status: Mapping[str, Any]) -> str:
+    """Render the latency reached and the declared one."""
+    reached, declared = status["latency"]["reached_p50_ms"], status["latency"]["declared_ms"]
+    wanted = format_ms(declared) if declared else "continuous"
+    return f"{reached / 1000:,.1f} s of {wanted}" if status["batches"] else f"- of {wanted}"
+
+
+def _last_batch(status: Mapping[str, Any]) -> str:
+    when = str(status["committed_at"])[:19].replace("T", " ")
+    if not status["batches"]:
+        return when
+    batch = status["batches"][-1]
+    return f"{when}: {batch['records']:,} in {batch['duration_ms']:,} ms"
+
+
+Name = Annotated[str, typer.Argument(help="The table: name, or environment/name.")]
+WaitOption = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait until it is done; 0 only asks.")
+]
+
+
+def pause(name: Name, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let the table stand still after the batch it is in, whichever process runs it.
+
+    Exit codes: 0 asked, 3 no such table, 4 the lake cannot be written.
+    """
+    _orders(home, name).pause()
+    table_console.print(f"{name} stands still after its batch. Go on: penstock table resume {name}")
+
+
+def resume(name: Name, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a paused table go on where it stands.
+
+    Exit codes: 0 asked, 3 no such table, 4 the lake cannot be written.
+    """
+    _orders(home, name).resume()
+    table_console.print(f"{name} goes on.")
+
+
+def reset(
+    name: Name,
+    to: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-21T08:00:00Z.")],
+    home: HomeOption = DEFAULT_HOME,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: WaitOption = 60.0,
+) -> None:
+    """Let the table go on from the records of a time, back or forward.
+
+    Going back lands records again: an append table has their rows twice then, a merged one does
+    not. Going forward leaves records out. Nothing that is in the table is removed.
+
+    Exit codes: 0 done, 3 no such table or no time, 4 not done in time: it stays asked, 5 not agreed.
+    """
+    try:
+        at = datetime.fromisoformat(to)
+    except ValueError as error:
+        raise ConfigError(f"{to!r} is no time. Write e.g. 2026-11-21T08:00:00Z.") from error
+    if at.tzinfo is None:
+        raise ConfigError(f"{to!r} has no time zone. Write e.g. {to}Z for UTC.")
+    asked = f"{name} goes on from {at.isoformat()}: rows may come twice or be left out. Do it?"
+    if not yes and not typer.confirm(asked):
+        raise Refused("nothing was done. Agree to the question, or give --yes.")
+    _ask(home, name, "reset", wait=wait, timestamp_ms=round(at.timestamp() * 1000))
+
+
+def replay(name: Name, home: HomeOption = DEFAULT_HOME, wait: WaitOption = 60.0) -> None:
+    """Try the table's dead letters again, by its declaration as it is now.
+
+    Those that can be rows become rows, each once, and leave the dead letters; the others stay.
+
+    Exit codes: 0 done, 3 no such table, 4 not done in time: it stays asked.
+    """
+    _ask(home, name, "replay", wait=wait)
+
+
+def compact(name: Name, home: HomeOption = DEFAULT_HOME, wait: WaitOption = 60.0) -> None:
+    """Join the table's small files now, and delete those nobody needs any more.
+
+    Exit codes: 0 done, 3 no such table, 4 not done in time: it stays asked.
+    """
+    _ask(home, name, "compact", wait=wait)
+
+
+def _ask(home: Path, name: str, kind: str, *, wait: float, timestamp_ms: int = 0) -> None:
+    from penstock.ingest import orders
+
+    told = _orders(home, name)
+    order = told.ask(orders.Kind(kind), timestamp_ms=timestamp_ms)
+    deadline = time.monotonic() + wait
+    while (waits := told.is_open(order)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+    if waits and wait:
+        raise NotReady(
+            f"the {kind} of {name} is asked and not done after {wait:g} s. It is done by the process "
+            "that runs the table: is one running? penstock table status tells."
+        )
+    table_console.print(f"{kind} of {name} is {'asked' if waits else 'done'}.")
+
+
+def _orders(home: Path, name: str) -> Orders:
+    from penstock.ingest.orders import Orders
+
+    return Orders(_location(home, _find(home, name)))
 
 
 def show(
@@ -120,15 +240,18 @@ def show(
 
     Exit codes: 0 shown, 3 no such table, 4 nothing has landed yet or the lake cannot be read.
     """
-    from penstock.ingest import delta
+    from penstock.ingest import delta, letters
 
     declared = _find(home, name)
     path = _location(home, declared)
+    place = (
+        letters.location(declared, path, lake=Settings(home=home).lake) if dead_letters else path
+    )
     deadline = time.monotonic() + wait
-    table = delta.read_table(delta.letters_path(path) if dead_letters else path)
+    table = delta.read_table(place)
     while (table is None or not table.rows) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
-        table = delta.read_table(delta.letters_path(path) if dead_letters else path)
+        table = delta.read_table(place)
     if table is None and not dead_letters:
         raise NotReady(
             f"table {name!r} has no rows yet: nothing is at {path}. Start ingest (penstock up, or "
@@ -178,9 +301,10 @@ def _time_column(table: tables.Table) -> str:
     return next(iter(times), "")
 
 
-def _location(home: Path, table: tables.Table) -> Path:
+def _location(home: Path, table: tables.Table) -> Location:
+    from penstock.ingest.locations import locate
 
-    return Settings(home=home).lake / table.path
+    return locate(table.path, lake=Settings(home=home).lake)
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:

@@ -154,7 +154,8 @@ class LakeTable:
                 # Someone else's commit lies between: another id's, or a tidying.
                 self._last.clear()
                 self.rows = self.table.count()
-        return 1 if rows.num_rows else 0
+            done = self.table.history(1)[0].get("operationMetrics") or {}
+        return int(done.get("num_added_files", 0))
 
     def remove(self, rows: pa.Table, *, keys: Sequence[str]) -> None:
         """Delete the rows whose keys are among those given.

@@ -15,15 +15,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from penstock.errors import ConfigError, NotReady
-from penstock.ingest.progress import Progress, State
+from penstock.ingest.progress import Progress, State, percentile
 from penstock.telemetry import attributes
 
 __all__ = ["serve"]
+
+_LAG_S: Final = "penstock.table.lag.seconds"
+_LATENCY: Final = "penstock.table.latency.milliseconds"
+_FILES: Final = "penstock.table.files"
+_LETTERS: Final = "penstock.table.dead_letters"
+_COMMIT: Final = "penstock.table.commit.milliseconds"
 
 Look: TypeAlias = Callable[[], Mapping[str, Progress]]
 """Gives the progress of each table by its ident."""
@@ -82,6 +88,11 @@ def _measure(look: Look) -> None:
         attributes.TABLE_ROWS: lambda progress: progress.rows,
         attributes.TABLE_LANDED: lambda progress: progress.landed,
         attributes.TABLE_LAG: lambda progress: progress.lag_records,
+        _LAG_S: lambda progress: progress.lag_s,
+        _LATENCY: lambda progress: percentile(_reached(progress), 0.5),
+        _FILES: lambda progress: progress.files,
+        _LETTERS: lambda progress: progress.letters,
+        _COMMIT: lambda progress: progress.batches[-1].duration_ms if progress.batches else 0,
         attributes.TABLE_RUNNING: lambda progress: progress.state is State.RUNNING,
     }
     meter = get_meter("penstock.ingest")
@@ -96,6 +107,10 @@ def _measure(look: Look) -> None:
             ]
 
         meter.create_observable_gauge(name, callbacks=[observe])
+
+
+def _reached(progress: Progress) -> list[int]:
+    return [batch.reached_ms for batch in progress.batches]
 
 
 def _handler(look: Look) -> type[BaseHTTPRequestHandler]:

@@ -87,10 +87,12 @@ class Committing:
         self.commit_ms = (time.monotonic() - begun_at) * 1000
         self._ledger.forget(batch.number)
         self._commits += 1
+        told = _told(batch, report, raw, at=self._clock(), duration_ms=self.commit_ms)
+        progress = replace(noted(progress, told), rows=self.engine.rows)
         if self._commits % self.table.compaction.commits == 0:
             self.engine.tidy()
-        told = _told(batch, report, raw, at=self._clock(), duration_ms=self.commit_ms)
-        return replace(noted(progress, told), rows=self.engine.rows)
+            progress = replace(progress, files=self.engine.files)
+        return progress
 
     def linger_ms(self) -> float:
         """Return how long the next batch may gather for the latency's sake."""
@@ -199,6 +201,7 @@ def noted(progress: Progress, batch: Batch) -> Progress:
     """Return the progress after a batch."""
     return replace(
         progress,
+        files=progress.files + batch.files_added - batch.files_removed,
         landed=progress.landed + batch.inserted,
         letters=progress.letters + batch.letters,
         committed_at=batch.committed_at,

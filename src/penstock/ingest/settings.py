@@ -68,6 +68,7 @@ class Settings:
         control: gRPC address of the control plane; empty reads ``<home>/control.json``.
         listen: where ``/health`` and ``/metrics`` answer, ``host:port`` on loopback; the address
             is then in ``<home>/ingest/listen.json``. Empty for nowhere.
+        lease_s: a process that said nothing for so long has lost its tables to the others.
         spark: gives where Spark runs, asked when the first table needs it; None where none may.
     """
 
@@ -76,6 +77,7 @@ class Settings:
     control: str = ""
     listen: str = "127.0.0.1:0"
     spark: Callable[[], SparkSettings] | None = None
+    lease_s: float = 10.0
     limits: Limits = Limits()
 
     @property

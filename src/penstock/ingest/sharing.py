@@ -1,7 +1,7 @@
 """How processes share tables: each looks at the same announcements and comes to the same answer.
 
     announcements + holders ─share─▶ tables to take, tables to give       (pure)
-    Announcements ─▶ <lake>/_penstock/processes/<owner>.json, renewed; dead ones are cleared away
+    Announcements ─▶ <lake>/.penstock/processes/<owner>.json, renewed; dead ones are cleared away
 
 Guarantee: over rounds with the same processes every table that a process wants is held, and none
 holds two more than another that wants one of its tables. Starting a process moves tables to it,
@@ -21,7 +21,7 @@ from penstock.ingest.owners import Owner, is_gone
 
 __all__ = ["Announced", "Announcements", "Share", "share"]
 
-_DIRECTORY = "_penstock/processes"
+_DIRECTORY = "processes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
