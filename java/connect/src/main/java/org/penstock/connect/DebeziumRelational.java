@@ -19,11 +19,12 @@ import org.apache.kafka.connect.header.Header;
  *   c, r ─▶ I    u ─▶ U    d ─▶ D    t ─▶ T    m (a message written into the log) ─▶ nothing
  * </pre>
  *
- * <p>A change of the primary key comes as d of the old key and c of the new one, and stays so; the
- * insert remembers the old key, in whose row the values stand that the source did not send again.
+ * <p>A change of the primary key comes as d of the old key and c of the new one, and stays so; each
+ * names the other's key, for in the old row stand the values that the source did not send again.
  */
 final class DebeziumRelational implements Shape {
     private static final String OLD_KEY = "__debezium.oldkey";
+    private static final String NEW_KEY = "__debezium.newkey";
     private static final int EPOCH_SHIFT = 56;
 
     private final Settings settings;
@@ -52,7 +53,7 @@ final class DebeziumRelational implements Shape {
         return switch (operation) {
             case "c", "r" -> Optional.of(written(Operation.INSERT, origin, record, envelope));
             case "u" -> Optional.of(written(Operation.UPDATE, origin, record, envelope));
-            case "d" -> Optional.of(Event.of(Operation.DELETE, origin, key(record), null));
+            case "d" -> Optional.of(deleted(origin, record));
             case "t" -> Optional.of(Event.of(Operation.TRUNCATE, origin, null, null));
             case "m" -> Optional.empty();
             default -> throw new DataException("op '" + operation + "' is not known");
@@ -86,11 +87,16 @@ final class DebeziumRelational implements Shape {
                 columns.put(field.name(), values.column(after, field));
             }
         }
-        return new Event(operation, origin, key, columns, unchanged, formerKey(record));
+        return new Event(operation, origin, key, columns, unchanged, key(record, OLD_KEY), null);
     }
 
-    private Map<String, Object> formerKey(ConnectRecord<?> record) {
-        Header header = record.headers().lastWithName(OLD_KEY);
+    private Event deleted(Origin origin, ConnectRecord<?> record) {
+        return new Event(
+                Operation.DELETE, origin, key(record), null, List.of(), null, key(record, NEW_KEY));
+    }
+
+    private Map<String, Object> key(ConnectRecord<?> record, String headerName) {
+        Header header = record.headers().lastWithName(headerName);
         return header != null && header.value() instanceof Struct key ? values.row(key) : null;
     }
 

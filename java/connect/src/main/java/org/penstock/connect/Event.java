@@ -10,7 +10,8 @@ import java.util.Map;
  * @param key the primary key by column; null for a truncation
  * @param values the other columns; null for a deletion and a truncation
  * @param unchanged columns left out of the values because the source did not send them
- * @param formerKey the key the row had before this change gave it another; null for most
+ * @param formerKey of an insertion that gave a row another key: the one it had; null for most
+ * @param nextKey of the deletion that came with it: the one it gets; null for most
  */
 record Event(
         Operation operation,
@@ -18,10 +19,11 @@ record Event(
         Map<String, Object> key,
         Map<String, Object> values,
         List<String> unchanged,
-        Map<String, Object> formerKey) {
+        Map<String, Object> formerKey,
+        Map<String, Object> nextKey) {
 
     static Event of(Operation operation, Origin origin, Map<String, Object> key, Map<String, Object> values) {
-        return new Event(operation, origin, key, values, List.of(), null);
+        return new Event(operation, origin, key, values, List.of(), null, null);
     }
 
     /** Returns the event as a JSON object's members, in the order in which people read them. */
@@ -36,6 +38,9 @@ record Event(
         members.put("pk", key);
         if (formerKey != null) {
             members.put("ok", formerKey);
+        }
+        if (nextKey != null) {
+            members.put("nk", nextKey);
         }
         members.put("va", values);
         if (!unchanged.isEmpty()) {

@@ -67,6 +67,11 @@ final class Change {
         return this;
     }
 
+    Change nextKey(int id) {
+        headers.add("__debezium.newkey", new Struct(KEY).put("id", id), KEY);
+        return this;
+    }
+
     Change formerKey(int id) {
         headers.add("__debezium.oldkey", new Struct(KEY).put("id", id), KEY);
         headers.addString("mine", "kept");

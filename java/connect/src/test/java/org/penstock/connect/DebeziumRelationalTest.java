@@ -72,6 +72,12 @@ class DebeziumRelationalTest {
     }
 
     @Test
+    void aRowThatGetsAnotherKeySaysWhich() {
+        String event = Transformed.event(Change.of("d").nextKey(8).record());
+        assertTrue(event.endsWith("\"pk\":{\"id\":7},\"nk\":{\"id\":8},\"va\":null}"), event);
+    }
+
+    @Test
     void aTableWithoutAKeyIsAFaultThatSaysWhatToDo() {
         DataException fault =
                 assertThrows(DataException.class, () -> Transformed.event(note("c").keyless().record()));
