@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from penstock.connect import lags, statuses
+from penstock.connect import statuses
 from penstock.connect.apply import Outcome, apply, explain
+from penstock.connect.lags import Meter
 from penstock.connect.observations import Observed
 from penstock.connect.plan import (
     Configure,
@@ -26,10 +27,10 @@ from penstock.connect.plan import (
 )
 from penstock.connect.rest import Connect
 from penstock.connect.settings import Settings
-from penstock.connect.statuses import Condition, Lag, Status
+from penstock.connect.statuses import Condition, Status
 from penstock.connect.tries import Tries
 from penstock.connect.wanted import SWITCH, Wanted, make_wanted
-from penstock.errors import ConfigError, NotReady, PenstockError
+from penstock.errors import PenstockError
 from penstock.kafka.admin import Admin
 from penstock.model.connectors import Connector
 
@@ -72,19 +73,22 @@ class Group:
         self.cluster = cluster
         self.environment = environment
         self._connect = connect
-        self._admin = Admin(cluster, bootstrap) if bootstrap else None
         self._settings = settings
         self._clock = clock
         self._tries = Tries(pauses=settings.pauses)
         self._restarts: Counter[str] = Counter()
         self._did: dict[str, str] = {}
-        self._lags: dict[str, Lag] = {}
-        self._topics: dict[str, tuple[str, ...]] = {}
-        self._healthy: frozenset[str] = frozenset()
-        self._measured_at_s = float("-inf")
+        self._meter = Meter(
+            connect,
+            admin=Admin(cluster, bootstrap) if bootstrap else None,
+            secrets=settings.secrets_directory,
+            every_s=settings.measure_every_s,
+            clock=clock,
+        )
 
     def close(self) -> None:
         """Close the connections."""
+        self._meter.close()
         self._connect.close()
 
     def reconcile(self, declared: tuple[Connector, ...]) -> tuple[Status, ...]:
@@ -95,13 +99,15 @@ class Group:
             done = self._round(wanted)
         except PenstockError as error:
             return tuple(self._unknown(one, error.message) for one in wanted.values())
-        self._measure(done.observed)
+        observed = done.observed
+        self._meter.follow({n: o for n, o in observed.items() if is_ours(o, self.environment)})
         return tuple(self._describe(done))
 
     def _round(self, wanted: Mapping[str, Wanted]) -> _Round:
         observed = self._connect.connectors()
         now_s = self._clock()
-        self._tries = self._tries.without_steady(_healthy(observed), now_s=now_s)
+        healthy = frozenset(name for name, one in observed.items() if one.healthy)
+        self._tries = self._tries.without_steady(healthy, now_s=now_s)
         self._tries = self._tries.without_absent(frozenset(wanted))
         plan = make_plan(
             wanted.values(),
@@ -131,32 +137,6 @@ class Group:
             self._restarts[action.name] += 1
         if not outcome.error:
             self._did[action.name] = explain(action)
-
-    def _measure(self, observed: Mapping[str, Observed]) -> None:
-        ours = {n: one for n, one in observed.items() if is_ours(one, self.environment)}
-        # What has just come up, or gone down, is measured at once.
-        changed = self._lags.keys() != ours.keys() or self._healthy != _healthy(ours)
-        waited_s = self._clock() - self._measured_at_s
-        if not changed and waited_s < self._settings.measure_every_s:
-            return
-        self._measured_at_s = self._clock()
-        self._healthy = _healthy(ours)
-        self._topics = {name: self._topics_of(name) for name in ours}
-        self._lags = {
-            name: lags.measure(
-                one,
-                topics=self._topics[name],
-                admin=self._admin,
-                secrets=self._settings.secrets_directory,
-            )
-            for name, one in ours.items()
-        }
-
-    def _topics_of(self, name: str) -> tuple[str, ...]:
-        try:
-            return self._connect.topics(name)
-        except (ConfigError, NotReady):
-            return ()
 
     def _describe(self, done: _Round) -> list[Status]:
         findings = {one.name: one.what for one in done.plan.findings}
@@ -200,8 +180,8 @@ class Group:
             next_try_s=round(max(0.0, due_s), 1) if last and troubled else 0.0,
             restarts=self._restarts[wanted.name],
             did=self._did.get(wanted.name, ""),
-            topics=self._topics.get(wanted.name, ()),
-            lag=self._lags.get(wanted.name, Lag()),
+            topics=self._meter.of(wanted.name).topics,
+            lag=self._meter.of(wanted.name).lag,
         )
 
     def _retired(self, seen: Observed) -> Status:
@@ -214,8 +194,8 @@ class Group:
             did=self._did.get(seen.name, ""),
             error="declared no more: stopped, its position is kept. Declare it again, or remove it "
             f"for good: penstock connector delete {seen.name}",
-            topics=self._topics.get(seen.name, ()),
-            lag=self._lags.get(seen.name, Lag()),
+            topics=self._meter.of(seen.name).topics,
+            lag=self._meter.of(seen.name).lag,
         )
 
     def _unknown(self, wanted: Wanted, error: str) -> Status:
@@ -228,7 +208,3 @@ class Group:
             error=error,
             restarts=self._restarts[wanted.name],
         )
-
-
-def _healthy(observed: Mapping[str, Observed]) -> frozenset[str]:
-    return frozenset(name for name, one in observed.items() if one.healthy)

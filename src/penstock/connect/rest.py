@@ -82,7 +82,7 @@ class Connect:
             wait: waits for some seconds.
         """
         self.cluster = cluster
-        self._addresses = [address.rstrip("/") for address in addresses]
+        self._addresses = tuple(address.rstrip("/") for address in addresses)
         self._rebalance_s = rebalance_s
         self._wait = wait
         self._http = httpx.Client(timeout=timeout_s, transport=transport, trust_env=False)
@@ -235,14 +235,15 @@ class Connect:
     def _send(self, method: str, path: str, body: object) -> httpx.Response:
         """Return the first answer of any worker."""
         reason = "no address is known"
-        for number, address in enumerate(self._addresses):
+        for address in self._addresses:
             try:
                 response = self._http.request(method, f"{address}{path}", json=body)
             except httpx.TransportError as error:
                 reason = f"{address}: {str(error) or type(error).__name__}"
                 continue
             # The one that answers is asked first the next time.
-            self._addresses.insert(0, self._addresses.pop(number))
+            others = (other for other in self._addresses if other != address)
+            self._addresses = (address, *others)
             return response
         raise NotReady(
             f"the Connect group of cluster {self.cluster} does not answer ({reason}). See whether "

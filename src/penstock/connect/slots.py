@@ -104,7 +104,13 @@ def drop(config: Mapping[str, str], *, directory: Path) -> bool:
 def _connection(
     config: Mapping[str, str], *, directory: Path
 ) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    import psycopg  # noqa: PLC0415 - an extra: whoever manages no PostgreSQL source has none
+    try:
+        import psycopg  # noqa: PLC0415 - an extra: whoever manages no PostgreSQL source has none
+    except ModuleNotFoundError as error:
+        raise NotReady(
+            "the slot cannot be asked for without a driver. Install it: pip install "
+            "'penstock[postgres]'."
+        ) from error
 
     def of(key: str, default: str = "") -> str:
         return secrets.resolve(config.get(key, default), directory=directory)
