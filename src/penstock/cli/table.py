@@ -1,4 +1,4 @@
-"""`penstock table`: look at the tables of the lake."""
+"""`penstock table`: propose, check, see and steer the tables of the lake."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from penstock.cli import table_check, table_new, table_verify
 from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
 from penstock.errors import ConfigError, NotReady, Refused
 from penstock.ingest.settings import Settings
@@ -32,10 +33,17 @@ _STYLES = {"running": "green", "waiting": "yellow", "stopped": "red", "paused": 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    family = typer.Typer(help="Look at the tables of the lake.", no_args_is_help=True)
+    family = typer.Typer(help="The tables of the lake.", no_args_is_help=True)
+    family.command(
+        "new", epilog="Example: penstock table new page-views --topic page-views --out t.yaml"
+    )(table_new.new)
+    family.command("check", epilog="Example: penstock table check tables/page-views.yaml")(
+        table_check.check
+    )
     family.command("list", epilog="Example: penstock table list --json")(list_tables)
     family.command("status", epilog="Example: penstock table status")(status)
     family.command("show", epilog="Example: penstock table show host-metrics --rows 20")(show)
+    family.command("verify", epilog="Example: penstock table verify orders")(table_verify.verify)
     family.command("pause", epilog="Example: penstock table pause orders")(pause)
     family.command("resume", epilog="Example: penstock table resume orders")(resume)
     family.command(
