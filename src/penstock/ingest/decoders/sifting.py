@@ -23,7 +23,7 @@ from penstock.ingest.decoders.protocol import Decoder, Unreadable
 
 __all__ = ["Decoded", "Poison", "decode"]
 
-_TOMBSTONE = "no value: an append-only table has no row for a tombstone"
+_TOMBSTONE = "no value: a tombstone has no row in this table"
 _PIECES = 16
 """A large part is cut into so many at once: with much poison in it, two halves are both bad."""
 _LARGE = 1024
