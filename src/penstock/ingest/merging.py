@@ -220,6 +220,17 @@ class KeyedTable(delta.LakeTable):
             self.table.vacuum(dry_run=False, full=True)
         return outcome
 
+    def merges(self, limit: int = 20) -> list[tuple[int, int]]:
+        """Return of the newest merges how many changes they had and how many files they removed."""
+        with translated(self.place):
+            commits = self.table.history(5 * limit)
+        counts = [c.get("operationMetrics", {}) for c in commits if c["operation"] == "MERGE"]
+        return [
+            (int(count["num_source_rows"]), int(count["num_target_files_removed"]))
+            for count in counts
+            if "num_source_rows" in count
+        ][:limit]
+
     def spread(self, bounds: Sequence[Bounds]) -> float:
         """Return the mean share of the table's range of keys that batches of these bounds span.
 

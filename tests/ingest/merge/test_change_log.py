@@ -20,8 +20,8 @@ from penstock.model import tables
 
 pytestmark = pytest.mark.real
 
-NEVER = change_log.Due(rows=10**9, most=10**9, age=dt.timedelta(days=1))
-AT_ONCE = change_log.Due(rows=1, ratio=0)
+NEVER = change_log.Due(rows=10**9, age=dt.timedelta(days=1))
+AT_ONCE = change_log.Due(rows=1)
 APPLY = shop(truncation=tables.Truncation.APPLY)
 
 

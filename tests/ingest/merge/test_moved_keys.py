@@ -18,8 +18,8 @@ from penstock.ingest.targets import Target, change_log, merge
 
 pytestmark = pytest.mark.real
 
-LOG_ALWAYS = change_log.Due(rows=10**9, most=10**9, age=dt.timedelta(days=1))
-LOG_NEVER = change_log.Due(rows=1, ratio=0)
+LOG_ALWAYS = change_log.Due(rows=10**9, age=dt.timedelta(days=1))
+LOG_NEVER = change_log.Due(rows=1)
 
 
 def changes_of(events: list[tuple[Event, tuple[int, str] | None]]) -> pa.Table:

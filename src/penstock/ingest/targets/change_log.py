@@ -19,9 +19,10 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 from pyarrow import compute
 
-from penstock.ingest import changes, folding, merging, merging_sql
+from penstock.ingest import changes, delta, folding, merging, merging_sql
 from penstock.ingest.changes import ABSENT, BEHIND, CONTROL, OPERATION, Operation
 from penstock.ingest.fresh import BATCH, LOG
+from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome
 from penstock.ingest.targets.merge import MergeTarget
 from penstock.model import tables
@@ -38,17 +39,12 @@ class Due:
     """When the log is folded into the table.
 
     Attributes:
-        rows: when it has so many, at least.
-        ratio: and so many for each row of the table: a fold rewrites the whole of a table whose
-            keys lie everywhere, so a larger table waits for more.
-        most: when it has so many, however large the table is; a fold holds them in memory.
-        age: when its oldest change is so old.
+        rows: when it has so many: a fold holds them in memory.
+        age: when its oldest change is so old: so old are the rows of the table alone at most.
     """
 
-    rows: int = 100_000
-    ratio: float = 0.05
-    most: int = 1_000_000
-    age: timedelta = timedelta(hours=1)
+    rows: int = 1_000_000
+    age: timedelta = timedelta(minutes=10)
 
 
 _DEFAULT = Due()
@@ -80,6 +76,11 @@ class ChangeLogTarget:
             policy=tables.Evolution.WIDEN,
         )
         self._begun_at = clock() if self.log.rows else None
+
+    @staticmethod
+    def is_at(place: Location) -> bool:
+        """Tell whether the table has a log, which may be empty."""
+        return delta.read_table(place.child(LOG)) is not None
 
     @property
     def last(self) -> int:
@@ -165,6 +166,5 @@ class ChangeLogTarget:
         return found.select(self.base.schema.names).cast(self.base.schema)
 
     def _is_due(self) -> bool:
-        enough = max(self._due.rows, int(self._due.ratio * self.base.rows))
         aged = self._begun_at is not None and self._clock() - self._begun_at >= self._due.age
-        return self.log.rows >= min(enough, self._due.most) or (aged and self.log.rows > 0)
+        return self.log.rows >= self._due.rows or (aged and self.log.rows > 0)

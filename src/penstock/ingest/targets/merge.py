@@ -14,7 +14,7 @@ that holds no key of the batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from penstock.errors import Refused
 from penstock.ingest import changes, changes_former, delta, folding, ledger, merging, merging_sql
 from penstock.ingest.changes import BEHIND
 from penstock.ingest.locations import Location
-from penstock.ingest.targets import Outcome
+from penstock.ingest.targets import Outcome, Target
 from penstock.ingest.tombstones import FormerRows, Tombstones
 from penstock.model import tables
 
@@ -192,7 +192,8 @@ class MergeTarget:
         standing = self._standing(folded)
         if standing.num_rows:
             folded = self.folder.fold(pa.concat_tables([standing, folded]))
-        self._remember(folded)
+        if folded.num_rows:
+            self.remember({key: _bounds(folded[key]) for key in self.lake.primary_key})
         merged = changes.to_rows(folded, self.lake.schema)
         outcome = self.lake.merge(
             merged.combine_chunks(),
@@ -217,9 +218,9 @@ class MergeTarget:
         near = bool(bounds) and self.lake.spread(bounds) < _NEAR
         return self.lake.tidy_by_key(sort=near)
 
-    def _remember(self, folded: pa.Table) -> None:
-        if folded.num_rows:
-            self._bounds.append({key: _bounds(folded[key]) for key in self.lake.primary_key})
+    def remember(self, bounds: Mapping[str, merging.Bounds]) -> None:
+        """Take note of the smallest and largest key of a batch, by column: `tidy` sorts by them."""
+        self._bounds.append(dict(bounds))
 
     def _standing(self, folded: pa.Table) -> pa.Table:
         """Return the table's rows that changes must be folded with, as changes.
@@ -246,6 +247,8 @@ def _bounds(keys: pa.ChunkedArray) -> merging.Bounds:
 
 def open_merge(
     table: tables.Table, place: Location, schema: pa.Schema, *, clock: Callable[[], datetime] = _now
-) -> MergeTarget:
+) -> Target:
     """Open a merged table by the strategy that is declared, or that suits it; see `MergeTarget`."""
-    return MergeTarget(table, place, schema, clock=clock)
+    from penstock.ingest.targets import strategies  # noqa: PLC0415 - it knows both ways, and this is one
+
+    return strategies.chosen(table, MergeTarget(table, place, schema, clock=clock), clock=clock)
