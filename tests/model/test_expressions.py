@@ -33,6 +33,7 @@ COLUMNS = ("at", "total", "tags", "address", "offset", "Mixed")
         ("nothing", '"nothing"', {"nothing"}, set()),
         ('"kafka.offset"', '"kafka.offset"', set(), {"offset"}),
         ('"a.b"', '"a.b"', {"a.b"}, set()),
+        ("at AT TIME ZONE 'CET'", "\"at\" AT TIME ZONE 'CET'", {"at"}, set()),
         ("1 -- why", "1", set(), set()),
         ("list_transform(tags, x -> x + total)", ..., {"tags", "total"}, set()),
         ("[x + total for x in tags if x > 1]", ..., {"tags", "total"}, set()),

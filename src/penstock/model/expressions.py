@@ -123,7 +123,8 @@ def _problems(tree: exp.Expr) -> Iterator[str]:
             yield f"{reason}; write an expression over the record's own columns"
     if isinstance(tree, exp.Alias):
         yield "gives itself a name; write the name before the colon, and here only the expression"
-    if not isinstance(tree, exp.Condition) or isinstance(tree, exp.PropertyEQ):
+    gives_a_value = isinstance(tree, exp.Condition | exp.AtTimeZone)
+    if not gives_a_value or isinstance(tree, exp.PropertyEQ):
         yield "is no expression that gives a value; write e.g. CAST(at AS DATE)"
 
 
