@@ -146,7 +146,8 @@ def worker_properties(
         # A killed worker is noticed after 6 s instead of 10, and its tasks wait 3 s for it to come
         # back instead of 5 minutes: on one machine it comes back at once, or a sibling takes over.
         "session.timeout.ms": 6_000,
-        "heartbeat.interval.ms": 2_000,
+        # A worker hears of a rebalance by its next heartbeat, and every change is a rebalance or two.
+        "heartbeat.interval.ms": 500,
         "rebalance.timeout.ms": 30_000,
         "scheduled.rebalance.max.delay.ms": 3_000,
         "task.shutdown.graceful.timeout.ms": 5_000,
