@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from penstock.runtime.supervised import Service
 
 HERE = Path(__file__).parent
 DEADLINE_S = 40
+_POLL_S = 0.3
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 _CONVERTERS = {
     "key.converter": _JSON,
@@ -108,11 +110,12 @@ def _shortened(part: object, schemas: dict[str, object]) -> object:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
+    pause = threading.Event()
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > deadline:
             sys.exit(f"not within {DEADLINE_S} s: {what}")
-        time.sleep(0.3)
+        pause.wait(_POLL_S)
 
 
 @contextmanager
