@@ -185,6 +185,19 @@ def test_a_truncation_stops_or_empties_the_table_as_declared(make: Make) -> None
     assert found(case) == {7: ("2.00", "new")}
 
 
+def test_a_row_that_changes_its_key_takes_along_what_the_source_did_not_tell(make: Make) -> None:
+    case = make(tables.TableMode.MERGE_CDC)
+    case.send(encoded([change("I", 1, 1, price="1.00", note="large")]))
+    case.step("embedded")
+    old, new = ({"shop": "s", "id": key} for key in (1, 2))
+    # The source tells both at one place of its log.
+    gone = {**change("D", 1, 2), "nk": new}
+    come = {**change("I", 2, 2, price="2.00"), "ok": old, "un": ["note"]}
+    case.send(encoded([gone, come]))
+    case.step("spark")
+    assert found(case) == {2: ("2.00", "large")}
+
+
 def test_records_by_key_keep_the_newest_by_the_declared_order(make: Make) -> None:
     case = make(tables.TableMode.MERGE, order_by=("price",))
     prices = [3, 9, 2, 7, 9, 1]

@@ -6,26 +6,29 @@
         ─1─▶ tombstones + N (where any was deleted)   ─2─▶ MERGE + N ◀┘
 
 Guarantee: as `targets.merge`, whose folding, guard, tombstones and truncations these are: folding is
-associative, so it may be done by Spark's partitions. Never brings a change or a row to the driver,
-only the keys and marks of deletes.
+associative, so it may be done by Spark's partitions. To the driver come only deletes, truncations,
+and rows that changed their key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import compute
 
-from penstock.ingest import changes, folding, ledger, merging_sql
-from penstock.ingest.changes import ABSENT, OPERATION, Operation
+from penstock.ingest import changes, changes_former, delta, folding, ledger, merging_sql
+from penstock.ingest.changes import ABSENT, FORMER, OPERATION, Operation
 from penstock.ingest.engines.spark_commits import committing, uri
 from penstock.ingest.engines.spark_pipeline import ddl, nullable
 from penstock.ingest.engines.spark_session import kept, translated
+from penstock.ingest.fresh import LOG
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome
+from penstock.ingest.targets.change_log import ChangeLogTarget
 from penstock.ingest.targets.merge import MergeTarget as EmbeddedTarget
 from penstock.model import tables
 
@@ -74,12 +77,12 @@ class MergeTarget:
         del count
         inner = self.inner
         with translated(self._uri), committing(inner, number):
+            rows = self._moved(number, rows)
             truncated = inner.truncation(self._truncations(rows))
             known = folding.truncation(pa.concat_tables([inner.tombstones.truncation, truncated]))
             with kept(self._folded(rows, known)) as folded:
-                inner.tombstones.record(
-                    number, pa.concat_tables([self._deletes(folded), truncated])
-                )
+                deletes = pa.concat_tables([self._deletes(folded), truncated])
+                inner.tombstones.record(number, deletes)
                 outcome = self._merge(number, folded, truncated)
             inner.refresh()
             if inner.last < number:
@@ -87,9 +90,30 @@ class MergeTarget:
                 inner.mark(number)
         return outcome
 
+    def _moved(self, number: int, rows: DataFrame) -> DataFrame:
+        """Return the changes, those of a new key filled from what stands under the former one.
+
+        These are few, and so is what the batch has of their former keys: both come to the driver.
+        """
+        moving = self._changes(rows.where(f"{FORMER} IS NOT NULL"))
+        if not moving.num_rows:
+            return rows
+        key = list(self.inner.lake.primary_key)
+        come, gone = (
+            of(moving, key).select(key)
+            for of in (changes_former.former_keys, changes_former.gone_keys)
+        )
+        keys = self._session.createDataFrame(pa.concat_tables([come, gone.cast(come.schema)]))
+        others = rows.where(f"{FORMER} IS NULL")
+        related = self._changes(self._of_keys(others, keys.distinct()))
+        filled = self.inner.moved(number, pa.concat_tables([moving, related]))
+        return others.unionByName(self._session.createDataFrame(filled.slice(0, moving.num_rows)))
+
+    def _changes(self, rows: DataFrame) -> pa.Table:
+        return self.inner.checked(rows.toArrow())
+
     def _truncations(self, rows: DataFrame) -> pa.Table:
-        found = rows.where(f"{OPERATION} = '{Operation.TRUNCATE.value}'").toArrow()
-        return found.select(self.inner.schema.names).cast(self.inner.schema)
+        return self._changes(rows.where(f"{OPERATION} = '{Operation.TRUNCATE.value}'"))
 
     def _folded(self, rows: DataFrame, known: pa.Table) -> DataFrame:
         """Return one change a key, as `changes.to_rows` gives them."""
@@ -121,8 +145,7 @@ class MergeTarget:
 
     def _deletes(self, folded: DataFrame) -> pa.Table:
         found = folded.where(f"{OPERATION} = '{Operation.DELETE.value}'").toArrow()
-        deletes = changes.of_rows(found)
-        return deletes.select(self.inner.schema.names).cast(self.inner.schema)
+        return self.inner.checked(changes.of_rows(found))
 
     def _merge(self, number: int, folded: DataFrame, truncated: pa.Table) -> Outcome:
         folded.createOrReplaceTempView(_VIEW)
@@ -175,8 +198,16 @@ class MergeTarget:
 def open_target(
     table: tables.Table, place: Location, schema: pa.Schema, session: SparkSession
 ) -> MergeTarget:
-    """Open the table, and make it when there is none; see `targets.merge`."""
-    return MergeTarget(table, place, EmbeddedTarget(table, place, schema), session)
+    """Open the table, and make it when there is none; see `targets.merge`.
+
+    Changes that the embedded engine keeps in a log beside the table are folded into it first:
+    Spark always merges, so its tables have none.
+    """
+    base = EmbeddedTarget(table, place, schema)
+    logged = delta.read_table(place.child(LOG))
+    if logged is not None and logged.rows:
+        ChangeLogTarget(base, clock=lambda: datetime.now(UTC)).fold()
+    return MergeTarget(table, place, base, session)
 
 
 class _Fold:

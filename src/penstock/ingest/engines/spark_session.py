@@ -54,9 +54,11 @@ _SESSION: Mapping[str, str] = {
     # delta-rs reads and goes on with these tables; it writes no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }
-_START: Mapping[str, str] = {
+_EXTENSIONS: Mapping[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_QUIET: Mapping[str, str] = {
     "spark.sql.catalogImplementation": "in-memory",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -79,7 +81,7 @@ class SparkSettings:
 
     Attributes:
         master: as Spark names it (``local[*]``, ``spark://…``, ``yarn``, ``k8s://…``), or a Spark
-            Connect address, ``sc://host:port``.
+            Connect address, ``sc://host:port``; empty for what ``spark-submit`` was told.
         work: directory for scratch files and the warehouse; empty for Spark's own choice.
         jars: Delta's and Kafka's, shipped to the executors; none when the cluster has them.
         java: executable of the driver's Java; None for what pyspark finds on the machine, and
@@ -125,9 +127,10 @@ def open_session(settings: SparkSettings) -> SparkSession:
     with _OPENING:
         chosen = configuration(settings)
         builder = SparkSession.builder
-        builder = (
-            builder.remote(settings.master) if settings.remote else builder.master(settings.master)
-        )
+        if settings.remote:
+            builder = builder.remote(settings.master)
+        elif settings.master:
+            builder = builder.master(settings.master)
         for name, value in chosen.items():
             builder = builder.config(name, value)
         try:
@@ -219,7 +222,10 @@ def configuration(settings: SparkSettings) -> dict[str, str]:
     """Return what the session is started with."""
     if settings.remote:
         return {**_SESSION, **settings.options}
-    chosen = {**_SESSION, **_START, "spark.driver.memory": f"{settings.memory_mib}m"}
+    if not settings.master:
+        return {**_SESSION, **_EXTENSIONS, **settings.options}
+    chosen = {**_SESSION, **_EXTENSIONS, **_QUIET}
+    chosen["spark.driver.memory"] = f"{settings.memory_mib}m"
     if settings.local:
         chosen |= _LOCAL
     if settings.jars:
