@@ -18,11 +18,11 @@ from penstock.ingest import decoders
 from penstock.ingest.onboarding import estimates, json_schemas, proposing, trials
 from penstock.ingest.onboarding.inference import infer
 from penstock.ingest.onboarding.proposals import Proposal, render
-from penstock.ingest.onboarding.source_tables import (
+from penstock.ingest.onboarding.source_tables import look
+from penstock.ingest.onboarding.source_types import (
     SourceColumn,
     SourceTable,
     columns_of,
-    look,
     type_of,
 )
 from penstock.ingest.records import RAW

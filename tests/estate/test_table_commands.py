@@ -216,7 +216,7 @@ CREATE DOMAIN cents AS numeric(12,2) NOT NULL;
 CREATE TABLE "Orders" (
     line smallint, id bigint, price cents, weight numeric, at timestamptz NOT NULL,
     local timestamp(3), day date, how mood, moods mood[], tags text[], doc jsonb, ref uuid,
-    raw bytea, took interval, place point, "Has Space" int, PRIMARY KEY (id, line)
+    raw bytea, took interval, place point, "Has Space" int, PRIMARY KEY (id, line) INCLUDE (day)
 );
 CREATE TABLE keyless (a int);
 """

@@ -19,7 +19,7 @@ from penstock.errors import ConfigError, DataError
 from penstock.ingest import arrow_types
 from penstock.ingest.onboarding.inference import Inferred, infer
 from penstock.ingest.onboarding.proposals import Column, Proposal, named, with_day
-from penstock.ingest.onboarding.source_tables import SourceTable, columns_of
+from penstock.ingest.onboarding.source_types import SourceTable, columns_of
 from penstock.model import tables
 
 __all__ = ["from_records", "from_schema", "from_source"]
