@@ -70,6 +70,11 @@ class Running:
         self.url = url
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """Return the process's id."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End the process in order."""
         processes.terminate([self._process], within_s=_STOP_WITHIN_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,11 +14,23 @@ from penstock.runtime import registry as registries
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def registry_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory of the session's registry."""
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="session")
+def running_registry(registry_home: Path) -> Iterator[list[registries.Running]]:
+    """Give the session's registry, to be replaced in the list by who starts it again."""
+    running = [registries.start(registry_home)]
+    yield running
+    running[0].kill()
+
+
+@pytest.fixture
+def registry(running_registry: list[registries.Running]) -> str:
     """Give the URL of a real registry, shared by the session: subjects are to be unique."""
-    running = registries.start(tmp_path_factory.mktemp("registry"))
-    yield running.url
-    running.kill()
+    return running_registry[0].url
 
 
 @pytest.fixture

@@ -6,16 +6,20 @@ import io
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fastavro
+import httpx
+import psutil
 import pyarrow as pa
 import pytest
 from tests.ingest.decoders import protos
 
-from penstock.errors import ConfigError, NotFound
+from penstock.errors import ConfigError, NotFound, NotReady
 from penstock.ingest import decoders
 from penstock.model import tables
+from penstock.runtime import registry as registries
 
 pytestmark = pytest.mark.real
 
@@ -217,3 +221,37 @@ def test_avro_is_resolved_to_the_newest_schema(
         assert reason in poison.reason
     kept = decode(opened(registry, subject, tables.Format.AVRO, buyer="string", id="long"), old)
     assert kept.columns.to_pylist() == [{"buyer": "ann", "id": 1}]
+
+
+def test_the_registry_listens_to_this_machine_and_keeps_old_readers_data_readable(
+    running_registry: list[registries.Running], subject: str, register: Register
+) -> None:
+    process = psutil.Process(running_registry[0].pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert len(listening) == 2
+    assert all(address.endswith("127.0.0.1") for address in listening)
+    register(subject, FIRST, "PROTOBUF")
+    changed = {"schema": FIRST.replace("int32", "bytes"), "schemaType": "PROTOBUF"}
+    url = f"{running_registry[0].url}/subjects/{subject}/versions"
+    assert httpx.post(url, json=changed, timeout=30).status_code == 409
+
+
+def test_while_the_registry_is_dead_known_ids_go_on_and_new_ones_wait(
+    running_registry: list[registries.Running],
+    registry_home: Path,
+    subject: str,
+    evolved: tuple[int, int, Any],
+) -> None:
+    first, following, classes = evolved
+    payload = classes("p.Order")(id=1).SerializeToString()
+    decoder = opened(running_registry[0].url, subject, id="long")
+    assert len(decode(decoder, framed(first, payload)).kept) == 1
+    running_registry[0].kill()
+    try:
+        assert len(decode(decoder, framed(first, payload)).kept) == 1
+        with pytest.raises(NotReady, match="does not answer"):
+            decode(decoder, framed(first, payload), framed(following, payload), b"")
+    finally:
+        running_registry[0] = registries.start(registry_home)
+    decoded = decode(decoder, framed(first, payload), framed(following, payload), b"")
+    assert decoded.columns.to_pylist() == [{"id": 1}, {"id": 1}]
