@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import tarfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from tests.connect.stack import Stack
 
 from penstock.errors import ConfigError
+from penstock.model.connectors import Kind
 from penstock.runtime import connect, plugins, postgres
 from penstock.testing.plugin import WaitUntil
 
@@ -90,6 +92,34 @@ def test_a_plugin_cannot_write_beside_its_directory(name: str, tmp_path: Path) -
             plugins.unpacked(archive, target)
         assert not target.exists()
     assert not (tmp_path / "cache" / "outside.jar").exists()
+
+
+@unit
+def test_a_plugin_without_a_manifest_is_given_one(tmp_path: Path) -> None:
+    jar = tmp_path / "sink-1.jar"
+    jar.write_bytes(b"jar")
+    target = plugins.gathered([jar], tmp_path / "sink", services={"a.Sink": "b.C"})
+    assert (target / "sink/sink-1.jar").read_bytes() == b"jar"
+    with zipfile.ZipFile(target / "sink/manifest.jar") as manifest:
+        assert manifest.read("META-INF/services/a.Sink") == b"b.C\n"
+
+
+@unit
+def test_only_what_the_declared_kinds_need_is_fetched() -> None:
+    assert plugins.needed([Kind.POSTGRES, Kind.CUSTOM, Kind.POSTGRES]) == (plugins.Plugin.POSTGRES,)
+    assert plugins.needed([]) == ()
+
+
+@unit
+def test_plugins_of_ones_own_are_looked_for_class_by_class(tmp_path: Path) -> None:
+    def discovery() -> str:
+        group = connect.prepare(tmp_path, "cdc", bootstrap="b:1", brokers=1, plugins=[])
+        return (group.workers[0].directory / "worker.properties").read_text()
+
+    assert "plugin.discovery=service_load" in discovery()
+    (tmp_path / "plugins").mkdir()
+    assert "plugin.discovery=hybrid_warn" in discovery()
+    assert f"plugin.path={tmp_path / 'plugins'}\n" in discovery()
 
 
 @real

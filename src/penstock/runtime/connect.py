@@ -80,7 +80,7 @@ def prepare(
         cluster: name of the Kafka cluster the group belongs to.
         bootstrap: the cluster's ``host:port,…``.
         brokers: how many it has; the group's topics are kept on up to three of them.
-        plugins: directories for ``plugin.path``.
+        plugins: directories for ``plugin.path``; the home's own ``plugins`` comes after them.
         workers: how many processes.
 
     Raises:
@@ -101,12 +101,14 @@ def prepare(
     )
     secrets = home.absolute() / "secrets"
     secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own = [home.absolute() / "plugins"] if (home / "plugins").is_dir() else []
     for worker in made:
         settings = worker_properties(
             worker,
             bootstrap=bootstrap,
             replication=min(brokers, 3),
-            plugins=plugins,
+            plugins=[*plugins, *own],
+            manifests=not own,
             secrets=secrets,
         )
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
@@ -125,9 +127,25 @@ def addresses(home: Path) -> dict[str, list[str]]:
 
 
 def worker_properties(
-    worker: Worker, *, bootstrap: str, replication: int, plugins: Sequence[Path], secrets: Path
+    worker: Worker,
+    *,
+    bootstrap: str,
+    replication: int,
+    plugins: Sequence[Path],
+    manifests: bool,
+    secrets: Path,
 ) -> Mapping[str, object]:
-    """Return a worker's settings; what is not here is as Kafka has it."""
+    """Return a worker's settings; what is not here is as Kafka has it.
+
+    Args:
+        worker: the worker.
+        bootstrap: the cluster's ``host:port,…``.
+        replication: of the group's topics.
+        plugins: directories for ``plugin.path``.
+        manifests: whether every plug-in names its classes itself; else the worker looks at each
+            class of each jar, which takes seconds more.
+        secrets: the only directory from which references are resolved.
+    """
     return {
         "bootstrap.servers": bootstrap,
         "group.id": GROUP_ID,
@@ -152,7 +170,7 @@ def worker_properties(
         "scheduled.rebalance.max.delay.ms": 3_000,
         "task.shutdown.graceful.timeout.ms": 5_000,
         "plugin.path": ",".join(map(str, plugins)),
-        "plugin.discovery": "service_load",
+        "plugin.discovery": "service_load" if manifests else "hybrid_warn",
         **_secrets(secrets),
     }
 

@@ -1,29 +1,32 @@
-"""Kafka Connect's jars and plug-ins: fetched by lock file, unpacked once, shared by all homes.
+"""Kafka Connect's jars and plug-ins: fetched by lock file, put in place once, shared by all homes.
 
     locks/kafka-4.3.1-connect.lock ─fetch─▶ jars of a worker
-    locks/<plug-in>.lock ─fetch─▶ <cache>/artifacts/….tar.gz ─unpack, once─▶
+    locks/<plug-in>.lock ─fetch─▶ <cache>/artifacts/… ─unpack or gather, once─▶
         <cache>/connect/<plug-in>/<folder of its jars> ─▶ the worker's plugin.path
     our own transform, by `smt` ────────────────────────▲
 
-Every plug-in here names its classes in manifests of its own (META-INF/services), so a worker finds
-them without reading every class of every jar: ``plugin.discovery=service_load``. Never uses an
-archive with another hash, and never gives a half unpacked folder its final name.
+Each names its classes in manifests (META-INF/services), so that a worker finds them without reading
+every class of every jar; a plug-in that comes without is given one. Never uses a file with another
+hash than the locked one, and never gives a half-made folder its final name.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
 from penstock.errors import ConfigError
+from penstock.model.connectors import Kind
 from penstock.runtime import artifacts, files, smt
 
-__all__ = ["Plugin", "directories", "unpacked", "worker_jars"]
+__all__ = ["Plugin", "directories", "gathered", "needed", "unpacked", "worker_jars"]
 
 
 class Plugin(StrEnum):
@@ -31,6 +34,24 @@ class Plugin(StrEnum):
 
     POSTGRES = "debezium-postgres-3.6.2.Final"
     MONGODB = "debezium-mongodb-3.6.1.Final"
+    SNOWFLAKE = "snowflake-2.5.0"
+    """170 MB."""
+
+
+_OF_KIND = {
+    Kind.POSTGRES: Plugin.POSTGRES,
+    Kind.MONGODB: Plugin.MONGODB,
+    Kind.SNOWFLAKE: Plugin.SNOWFLAKE,
+}
+
+_SERVICES: Mapping[Plugin, Mapping[str, str]] = {
+    Plugin.SNOWFLAKE: {
+        "org.apache.kafka.connect.sink.SinkConnector": (
+            "com.snowflake.kafka.connector.SnowflakeSinkConnector"
+        )
+    }
+}
+"""What plug-ins without manifests would say in them."""
 
 
 def worker_jars(progress: artifacts.Progress | None = None) -> tuple[Path, ...]:
@@ -43,6 +64,11 @@ def worker_jars(progress: artifacts.Progress | None = None) -> tuple[Path, ...]:
     return artifacts.fetch([*artifacts.kafka_broker(), *_locked(name)], progress=progress)
 
 
+def needed(kinds: Iterable[Kind]) -> tuple[Plugin, ...]:
+    """Return the plug-ins that connectors of these kinds run on; a custom one brings its own."""
+    return tuple(sorted({_OF_KIND[kind] for kind in kinds if kind in _OF_KIND}))
+
+
 def directories(
     plugins: Iterable[Plugin] = (Plugin.POSTGRES, Plugin.MONGODB),
     *,
@@ -52,12 +78,16 @@ def directories(
 
     Raises:
         PenstockError: as `artifacts.fetch` and `smt.install`.
-        ConfigError: when an archive cannot be unpacked.
+        ConfigError: when a plug-in cannot be put in place.
     """
     found = []
     for plugin in plugins:
-        (archive,) = artifacts.fetch(_locked(plugin.value), progress=progress)
-        found.append(unpacked(archive, artifacts.cache_directory() / "connect" / plugin.value))
+        fetched = artifacts.fetch(_locked(plugin.value), progress=progress)
+        target = artifacts.cache_directory() / "connect" / plugin.value
+        if fetched[0].suffix == ".jar":
+            found.append(gathered(fetched, target, services=_SERVICES.get(plugin, {})))
+        else:
+            found.append(unpacked(fetched[0], target))
     return (*found, smt.install(progress).parent)
 
 
@@ -67,26 +97,65 @@ def unpacked(archive: Path, target: Path) -> Path:
     Raises:
         ConfigError: when the archive cannot be unpacked, with the way out.
     """
-    if not target.is_dir():
-        with files.exclusive(target.with_name(target.name + ".lock")):
-            if not target.is_dir():
-                _unpack(archive, target)
-    return target
 
-
-def _unpack(archive: Path, target: Path) -> None:
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    def make(part: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(part, filter="data")
-        part.chmod(0o755)
-        part.replace(target)
-    except (OSError, tarfile.TarError) as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise ConfigError(
-            f"{archive} could not be unpacked into {target.parent}: {error}. Free some space, or "
-            "remove the archive: it is then fetched anew."
-        ) from error
+
+    return _put_in_place(target, make)
+
+
+def gathered(jars: Sequence[Path], target: Path, *, services: Mapping[str, str]) -> Path:
+    """Return the directory that holds the jars as one plug-in, with a manifest of its classes.
+
+    Args:
+        jars: the plug-in's.
+        target: the directory.
+        services: interface by interface, the class the plug-in has for it; none where the jars
+            say so themselves.
+
+    Raises:
+        ConfigError: when they cannot be put there, with the way out.
+    """
+
+    def make(part: Path) -> None:
+        folder = part / target.name
+        folder.mkdir()
+        for jar in jars:
+            _link(jar, folder / jar.name)
+        with zipfile.ZipFile(folder / "manifest.jar", "w") as manifest:
+            for interface, name in services.items():
+                manifest.writestr(f"META-INF/services/{interface}", f"{name}\n")
+
+    return _put_in_place(target, make)
+
+
+def _link(jar: Path, target: Path) -> None:
+    """Have the jar there as well, without its bytes twice where the file system can."""
+    try:
+        os.link(jar, target)
+    except OSError:
+        shutil.copy2(jar, target)
+
+
+def _put_in_place(target: Path, make: Callable[[Path], None]) -> Path:
+    if target.is_dir():
+        return target
+    with files.exclusive(target.with_name(target.name + ".lock")):
+        if target.is_dir():
+            return target
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            make(part)
+            part.chmod(0o755)
+            part.replace(target)
+        except (OSError, tarfile.TarError) as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise ConfigError(
+                f"{target} could not be unpacked: {error}. Free some space, or remove "
+                f"{artifacts.cache_directory()}: everything in it is fetched anew."
+            ) from error
+    return target
 
 
 def _locked(name: str) -> tuple[artifacts.Artifact, ...]:
