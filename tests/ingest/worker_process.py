@@ -4,7 +4,7 @@
 
 ``die`` names the point at which the process kills itself with SIGKILL: planned (the plan written,
 nothing else), before-letters, between (letters written, rows not), before (the rows), after (the
-rows written, nothing else done).
+rows written, nothing else done). ``stop`` names one at which it stops itself with SIGSTOP.
 """
 
 from __future__ import annotations
@@ -80,14 +80,19 @@ def make_snapshot(
     )
 
 
-def die_at(point: str) -> None:
-    """Make the process kill itself around the plan and the Delta commits, which are real."""
+def die_at(point: str, *, by: signal.Signals) -> None:
+    """Make the process end or stop itself around the plan and the Delta commits, which are real.
+
+    One that was stopped does not stop again.
+    """
+    left = [point]
     append = delta.LakeTable.append
     write = ledger.Ledger.write
 
     def here(name: str) -> None:
-        if name == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if name in left:
+            left.clear()
+            os.kill(os.getpid(), by)
 
     def patched(self: delta.LakeTable, *args: Any, **kwargs: Any) -> int:
         letters = self.place.uri.endswith("_dead_letters")
@@ -108,7 +113,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     arguments = json.loads(sys.argv[1])
     if arguments.get("die"):
-        die_at(arguments["die"])
+        die_at(arguments["die"], by=signal.SIGKILL)
+    if arguments.get("stop"):
+        die_at(arguments["stop"], by=signal.SIGSTOP)
     snapshot = make_snapshot(arguments["bootstraps"], arguments["topic"])
     table = make_table(
         arguments["topic"],
