@@ -13,7 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli import table_check, table_new, table_verify
+from penstock.cli import table_check, table_explain, table_new, table_verify
 from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
 from penstock.errors import ConfigError, NotReady, Refused
 from penstock.ingest.settings import Settings
@@ -43,6 +43,9 @@ def register(app: typer.Typer) -> None:
     family.command("list", epilog="Example: penstock table list --json")(list_tables)
     family.command("status", epilog="Example: penstock table status")(status)
     family.command("show", epilog="Example: penstock table show host-metrics --rows 20")(show)
+    family.command(
+        "explain", epilog="Example: penstock table explain orders --changes-per-second 500"
+    )(table_explain.explain)
     family.command("verify", epilog="Example: penstock table verify orders")(table_verify.verify)
     family.command("pause", epilog="Example: penstock table pause orders")(pause)
     family.command("resume", epilog="Example: penstock table resume orders")(resume)
