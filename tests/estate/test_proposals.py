@@ -181,7 +181,7 @@ objects = st.dictionaries(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(objects, min_size=1, max_size=5))
 def test_every_proposal_is_a_file_without_faults(records: list[dict[str, object]]) -> None:
     raw = raw_of(*records)
