@@ -79,6 +79,13 @@ def test_a_page_works_when_pasted(page: str, quickstart: Platform, folder: Path)
     paste(page, platform=quickstart, folder=folder, replace={})
 
 
+def test_onboarding_an_event_topic_works_when_pasted(
+    tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> None:
+    with running(tmp_path_factory.mktemp("onboard") / "home") as platform:
+        paste("docs/how-to/onboard-an-event-topic.md", platform=platform, folder=folder, replace={})
+
+
 def test_adopting_a_cluster_works_when_pasted(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("adopt")
     with running(folder / "home", "--clusters", "1") as platform:

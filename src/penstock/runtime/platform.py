@@ -12,14 +12,15 @@ Decides and describes; starts nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import penstock.runtime
 from penstock.control import declare
 from penstock.kafka import probes
+from penstock.model.connectors import Kind
 from penstock.runtime import (
     connect,
     files,
@@ -57,7 +58,7 @@ class Platform:
         first_only: whether the estate is only for a home that has none yet.
         agent: whether this machine's metrics are produced.
         ingest: whether tables are fed.
-        connect: the embedded clusters that connectors run beside.
+        connect: the embedded clusters that connectors run beside, each with what these connect.
     """
 
     clusters: tuple[str, ...]
@@ -65,7 +66,7 @@ class Platform:
     first_only: bool = False
     agent: bool = False
     ingest: bool = False
-    connect: tuple[str, ...] = ()
+    connect: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
 
 
 def quickstart_directory() -> Path:
@@ -90,7 +91,11 @@ def of_estate(estate: Path | None) -> Platform:
         first_only=estate is None,
         agent=any(topic.name == _METRICS_TOPIC for topic in declared.topics.values()),
         ingest=bool(declared.tables),
-        connect=tuple(sorted({c.cluster for c in declared.connectors.values()} & set(embedded))),
+        connect={
+            name: frozenset(c.kind for c in declared.connectors.values() if c.cluster == name)
+            for name in embedded
+            if any(c.cluster == name for c in declared.connectors.values())
+        },
     )
 
 
@@ -185,19 +190,18 @@ def _worker(name: str, *command: str, home: Path) -> Service:
     return Service(name=name, spec=spec, layer=_WORKERS)
 
 
-def _connect(clusters: Sequence[str], home: Path) -> list[Service]:
+def _connect(wanted: Mapping[str, frozenset[Kind]], home: Path) -> list[Service]:
     """Return a Connect group beside each of the clusters, and the process that manages them."""
     jars = plugins.worker_jars()
-    directories = plugins.directories()
     known: dict[str, Any] = files.read_json(home / "clusters.json", default={})
     services = [_worker("connect", "connect", home=home)]
-    for name in clusters:
+    for name, kinds in wanted.items():
         group = connect.prepare(
             home,
             name,
             bootstrap=known[name]["bootstrap"]["plaintext"],
             brokers=kraft.existing_brokers(home, name) or 1,
-            plugins=directories,
+            plugins=plugins.directories(plugins.needed(kinds)),
         )
         services += connect.services(home, group, jars=jars)
     return services
