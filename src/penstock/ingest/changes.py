@@ -5,8 +5,8 @@
     rows of a merged table ──of_rows─▶ ┘
 
 A change says what became of one key: a row (insert, update) or none (delete). Two changes of a key
-are ordered by the declared columns, then the source's own sequence, the operation time and the
-offset; what is null is oldest. A merged table keeps these marks beside each row, so that a change
+are ordered by the source's own sequence, the operation time and the offset, after the declared
+columns where there are any (mode ``merge``); what is null is oldest. A merged table keeps these marks beside each row, so that a change
 that comes late finds out that it is late. Never reads a record's value.
 """
 
@@ -93,8 +93,12 @@ class Operation(StrEnum):
 
 
 def marks(table: tables.Table) -> tuple[str, ...]:
-    """Return the columns that order two changes of a key, most telling first."""
-    return (*table.merge.order_by, SEQUENCE, TIME, OFFSET)
+    """Return the columns that order two changes of a key, most telling first.
+
+    Declared ones count in mode ``merge`` only: a database's delete tells no column but the key.
+    """
+    declared = table.merge.order_by if table.mode is tables.TableMode.MERGE else ()
+    return (*declared, SEQUENCE, TIME, OFFSET)
 
 
 def values_of(schema: pa.Schema) -> list[str]:
