@@ -178,3 +178,24 @@ def test_columns_are_added_where_the_policy_says_so(
     rows = read(tmp_path / "landed")
     assert [row["extra"] for row in sorted(rows, key=lambda row: row["n"])] == [None] * 3 + ["new"]
     assert places(rows) == sorted(source.acked)
+
+
+def test_columns_are_widened_where_the_policy_says_so(
+    source: Source, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    def declared(kind: str, policy: tables.Evolution) -> tables.Table:
+        columns = (COLUMNS[0], tables.Column(name="n", type=kind), COLUMNS[2])
+        return make_table(source.topic, columns=columns, evolution=policy)
+
+    source.send_rows(30, cluster="primary")
+    with working(source, tmp_path, table=declared("integer", tables.Evolution.ADD)) as worker:
+        wait_until(lambda: worker.progress.rows == 30, message="30 rows")
+    with working(source, tmp_path, table=declared("long", tables.Evolution.ADD)) as worker:
+        wait_until(lambda: worker.progress.state is State.STOPPED, message="refused")
+        assert "`evolution: widen` would" in worker.progress.error
+    source.send([json.dumps({**json.loads(good(30)), "n": 2**40}).encode()], cluster="standby")
+    with working(source, tmp_path, table=declared("long", tables.Evolution.WIDEN)) as worker:
+        wait_until(lambda: worker.progress.rows == 31, message="31 rows")
+    rows = read(tmp_path / "landed")
+    assert sorted(row["n"] for row in rows) == [*range(30), 2**40]
+    assert places(rows) == sorted(source.acked)

@@ -226,6 +226,7 @@ def open_table(
     partition_by: Sequence[str] = (),
     configuration: Mapping[str, str] | None = None,
     policy: tables.Evolution = tables.Evolution.REFUSE,
+    app_id: str = "",
 ) -> LakeTable:
     """Open the table, make it when there is none, and give it the columns that are declared.
 
@@ -235,6 +236,7 @@ def open_table(
         partition_by: the declared partition columns.
         configuration: Delta properties; else those of a table nobody tuned.
         policy: what may be done where the table there has other columns.
+        app_id: whose batches the table takes, where its rows may be written anew for wider columns.
 
     Raises:
         Refused: when the table there has other columns than may be, or other partition columns.
@@ -253,16 +255,18 @@ def open_table(
         existing = pa.schema(table.schema().to_arrow())
         partitions = table.metadata().partition_columns
         declared = pa.schema(Schema.from_arrow(schema).to_arrow())
-    added = evolution.additions(
+    evolved = evolution.evolve(
         declared,
         existing,
-        partitions=(_layout(partition_by), _layout(partitions)),
+        layouts=(_layout(partition_by), _layout(partitions)),
         policy=policy,
         place=str(place),
     )
     with translated(place):
-        if added:
-            table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
+        if evolved.added:
+            table.alter.add_columns(list(Schema.from_arrow(pa.schema(evolved.added)).fields))
+        if evolved.widened:
+            _widen(table, evolved.widened, app_id=app_id, change_feed=wanted, place=place)
         differs = {k: v for k, v in wanted.items() if table.metadata().configuration.get(k) != v}
         if differs:
             table.alter.set_table_properties(differs, raise_if_not_exists=False)
@@ -279,6 +283,41 @@ def read_table(place: Location | Path, *, version: int | None = None) -> LakeTab
         return LakeTable(
             DeltaTable(place.uri, version=version, storage_options=options), place=place
         )
+
+
+def _widen(
+    table: DeltaTable,
+    widened: Sequence[pa.Field],
+    *,
+    app_id: str,
+    change_feed: Mapping[str, str],
+    place: Location,
+) -> None:
+    """Write every row anew with the wider columns, in one commit.
+
+    Delta has no other way that all readers know. The last batch's number goes with it: so a writer
+    that commits meanwhile is refused, or this is.
+    """
+    if change_feed.get("delta.enableChangeDataFeed") == "true":
+        raise Refused(
+            f"the columns {', '.join(f.name for f in widened)} of the table at {place} are not "
+            "widened: its change feed would tell every row as changed. Give the table another "
+            "path, or take change_feed away first."
+        )
+    types = {field.name: field for field in widened}
+    schema = pa.schema([types.get(f.name, f) for f in pa.schema(table.schema().to_arrow())])
+    batches = table.to_pyarrow_dataset().to_batches(columns=schema.names)
+    wide = (pa.Table.from_batches([batch]).cast(schema).to_batches() for batch in batches)
+    write_deltalake(
+        table,
+        pa.RecordBatchReader.from_batches(schema, (piece for pieces in wide for piece in pieces)),
+        mode="overwrite",
+        schema_mode="overwrite",
+        partition_by=table.metadata().partition_columns or None,
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(app_id, table.transaction_version(app_id) or 0)]
+        ),
+    )
 
 
 def _layout(partition_by: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ class Limits:
         batch_records: a batch closes at this many records, whatever the latency. 100,000 rows a
             commit append at 320,000 to 430,000 rows a CPU second; larger batches add nothing.
         batch_bytes: a batch closes at this many bytes of values.
+        spark_records: the same for a batch that Spark reads, which costs seconds of jobs at any size.
         queue_kib: librdkafka's buffer for each cluster, in KiB.
         poison_sample: the share of poison means nothing before this many records were seen.
         merge_factor: a merge's batch may hold so many times as many records.
@@ -35,6 +36,7 @@ class Limits:
     queue_kib: int = 32 * 2**10
     poison_sample: int = 100
     merge_factor: int = 10
+    spark_records: int = 5_000_000
     backoff_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -43,7 +45,14 @@ class Limits:
         Raises:
             ConfigError: with one fault for each.
         """
-        positive = ("batch_records", "batch_bytes", "queue_kib", "poison_sample", "merge_factor")
+        positive = (
+            "batch_records",
+            "batch_bytes",
+            "queue_kib",
+            "poison_sample",
+            "merge_factor",
+            "spark_records",
+        )
         faults = [
             Fault(
                 file="ingest limits",

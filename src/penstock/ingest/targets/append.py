@@ -32,6 +32,7 @@ class AppendTarget:
             partition_by=table.partition_by,
             configuration=delta.properties(table.compaction, change_feed=table.change_feed),
             policy=table.evolution,
+            app_id=self._app_id,
         )
         self._names = self.lake.schema.names
 
