@@ -1,6 +1,6 @@
 """The table's side of a comparison: its rows of a key range, as they are now.
 
-    Delta table ─(key range)─▶ rows + _sequence      tombstones ─▶ keys deleted, and when
+    table, and its log ─(key range)─▶ rows + _sequence      tombstones ─▶ keys deleted, and when
 
 Reads only. Nested values become JSON text, as the source's are.
 """
@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from penstock.errors import NotReady
-from penstock.ingest import delta
+from penstock.ingest import delta, fresh
 from penstock.ingest.locations import Location, locate
 from penstock.ingest.verifying.compare import SEQUENCE
 from penstock.ingest.verifying.postgres import Bounds
@@ -48,7 +48,9 @@ class Lake:
         """Return the rows of a key range, with ``_sequence``."""
         wanted = [*columns.names, SEQUENCE]
         where = _between(bounds, columns, self.table.merge.primary_key)
-        return _as_compared(self._scan(self.place, where, wanted), columns)
+        empty = pa.schema([*columns, pa.field(SEQUENCE, pa.int64())]).empty_table()
+        pieces = [p.select(wanted) for p in fresh.read_fresh(self.table, self.place, where=where)]
+        return _as_compared(pa.concat_tables([empty, *pieces]), columns)
 
     def forgotten(self, bounds: Bounds, columns: pa.Schema) -> pa.Table:
         """Return the keys of a range that were deleted, each with its newest ``_sequence``."""
