@@ -177,7 +177,10 @@ values = st.recursive(
     max_leaves=6,
 )
 objects = st.dictionaries(
-    st.sampled_from(["id", "ID", "day", "offset", "null", "_ot", "x-y", "select", "ä"]), values
+    st.sampled_from(
+        ["id", "ID", "day", "offset", "null", "_ot", "x-y", "select", "ä", "a\nkind: x"]
+    ),
+    values,
 )
 
 
@@ -251,8 +254,12 @@ def test_a_source_table_gives_a_merged_one_and_tells_what_it_leaves_out() -> Non
 
 
 def test_an_address_with_a_password_is_refused() -> None:
-    for address in ("postgresql://u:secret@h/db", "host=h password=secret"):
-        with pytest.raises(ConfigError, match="PGPASSWORD") as caught:
+    for address in (
+        "postgresql://u:secret@h/db",
+        "host=h password = secret",
+        "x://?password=secret",
+    ):
+        with pytest.raises(ConfigError, match=r"PGPASSWORD|no address") as caught:
             look(address, "public.t")
         assert "secret" not in caught.value.message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -17,10 +17,12 @@ from tests.schemas import stub
 from typer.testing import CliRunner
 
 from penstock.api._gen import penstock_pb2 as pb
-from penstock.cli.table_check import check
+from penstock.cli.table_check import check, known_to
 from penstock.cli.table_new import new
 from penstock.errors import ConfigError, NotFound, NotReady, PenstockError
-from penstock.kafka import clients
+from penstock.ingest.onboarding import samples
+from penstock.kafka.clients import Failures, open_producer
+from penstock.model import clusters
 from penstock.runtime import postgres, processes
 from penstock.testing.control import running_control_plane
 from penstock.testing.plugin import Federation
@@ -75,8 +77,8 @@ class Place:
         return error
 
     def send(self, topic: str, values: list[bytes], *, cluster: str = "primary") -> None:
-        producer = clients.open_producer(
-            {"bootstrap.servers": self.federation.bootstraps[cluster]}, failures=clients.Failures()
+        producer = open_producer(
+            {"bootstrap.servers": self.federation.bootstraps[cluster]}, failures=Failures()
         )
         for number, value in enumerate(values):
             producer.produce(topic, value, key=b"visitor-%d" % (number % 5), partition=number % 3)
@@ -185,6 +187,22 @@ def test_a_topic_that_is_not_applied_yet_is_not_ready(place: Place, tmp_path: Pa
     text = path.read_text().replace("onboard-views", "onboard-later")
     path.write_text(text + TOPIC)
     assert "Apply it first" in place.error("check", str(path)).message
+
+
+def test_a_cluster_that_is_away_is_told_and_the_others_are_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "_LOOK_UP_WITHIN_S", 1.0)
+    snapshot, _ = known_to(place.home)
+    assert snapshot is not None
+    topic = snapshot.topics["development/onboard-views"]
+    nowhere = {clusters.AuthMode.PLAINTEXT: "127.0.0.1:1"}
+    away = {n: replace(c, bootstrap=nowhere) for n, c in snapshot.clusters.items()}
+    half = {**snapshot.clusters, "standby": away["standby"]}
+    taken = samples.take(topic, half, limit=1_000)
+    assert (taken.raw.num_rows, list(taken.trouble)) == (200, ["standby"])
+    with pytest.raises(NotReady, match="Check that the cluster runs"):
+        samples.take(topic, away, limit=1_000)
 
 
 def test_no_file_is_written_over(place: Place, tmp_path: Path) -> None:

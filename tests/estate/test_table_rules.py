@@ -132,6 +132,8 @@ path: s3://lake/orders
         ("clusters: [primary, primary]", "clusters: primary is named twice"),
         ("path: ../up", "path: ../up leaves the directory"),
         ("path: ftp://x/y", "path: ftp:// is no store"),
+        ("path: 's3://[x'", "path: 's3://[x' is no path"),
+        ("decoder: {format: avro, registry: 'http://[r'}", "'http://[r' is no address"),
         ("archive: s3://user:word@x/y", "archive: holds a password"),
         ("dead-letters: {path: development/orders}", "would be at the same path as the table"),
         ("dead-letters: {path: development/orders/x}", "would be within, or around, the table"),

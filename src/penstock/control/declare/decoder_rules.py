@@ -6,9 +6,9 @@ Entry[TableDocument] ─check_decoder─▶ faults, each at the line that is wro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from penstock.control.declare.table_documents import TableDocument
+from penstock.control.declare.table_paths import split
 from penstock.control.declare.validation import Entry
 from penstock.errors import Fault
 from penstock.model import tables
@@ -72,8 +72,8 @@ def _check_address(entry: Entry[TableDocument]) -> Iterator[Fault]:
     registry, loc = entry.model.decoder.registry, ("decoder", "registry")
     if not registry:
         return
-    address = urlsplit(registry)
-    if address.scheme not in {"http", "https"} or not address.hostname:
+    address = split(registry)
+    if address is None or address.scheme not in {"http", "https"} or not address.hostname:
         what = f"decoder.registry: {registry!r} is no address of a registry"
         yield entry.document.fault(loc, what, "Write e.g. https://registry:8081.")
     elif address.username or address.password:

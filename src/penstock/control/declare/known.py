@@ -50,8 +50,8 @@ def parse_beside(
         estate = parse([*files, EstateFile(path=_SOURCE, content=content)])
     except ConfigError as error:
         faults = [fault for fault in error.faults if fault.file != _SOURCE]
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise ConfigError(f"There are {count}; nothing was tried.", faults=faults) from error
+        count = "There is 1 fault" if len(faults) == 1 else f"There are {len(faults)} faults"
+        raise ConfigError(f"{count}; nothing was tried.", faults=faults) from error
     return tables_of(files, estate.tables.values())
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from penstock.control.declare.places import Loc
 from penstock.control.declare.table_documents import TableDocument
@@ -19,7 +19,7 @@ from penstock.control.declare.validation import Entry
 from penstock.errors import Fault
 from penstock.model import tables
 
-__all__ = ["Located", "check_paths", "check_written"]
+__all__ = ["Located", "check_paths", "check_written", "split"]
 
 _SCHEMES = {"", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file", "hdfs", "memory"}
 
@@ -42,6 +42,14 @@ class _Place:
     what: str
 
 
+def split(path: str) -> SplitResult | None:
+    """Return the parts of a path or URL; None for what is neither."""
+    try:
+        return urlsplit(path) if "://" in path else SplitResult("", "", path, "", "")
+    except ValueError:
+        return None
+
+
 def check_written(entry: Entry[TableDocument]) -> Iterator[Fault]:
     """Yield the document's paths that no table can be at, or that hold a secret."""
     model, document = entry.model, entry.document
@@ -53,7 +61,10 @@ def check_written(entry: Entry[TableDocument]) -> Iterator[Fault]:
         (("decoder", "descriptor"), model.decoder.descriptor),
     ):
         field = ".".join(loc)
-        address = urlsplit(path)
+        address = split(path)
+        if address is None:
+            yield document.fault(loc, f"{field}: {path!r} is no path", "Write a path or a URL.")
+            continue
         web = {"http", "https"} if field == "decoder.descriptor" else set()
         if address.scheme not in _SCHEMES | web:
             what = f"{field}: {address.scheme}:// is no store that can be reached"
@@ -133,8 +144,8 @@ def _is_hidden(place: _Place, outer: _Place) -> bool:
 
 
 def _normal(path: str) -> str:
-    address = urlsplit(path)
-    if not address.scheme:
+    address = split(path)
+    if address is None or not address.scheme:
         return posixpath.normpath(path)
     scheme = {"s3a": "s3"}.get(address.scheme, address.scheme)
     return f"{scheme}://{address.netloc}{posixpath.normpath(address.path or '/')}".rstrip("/")

@@ -107,7 +107,7 @@ def with_day(proposal: Proposal) -> Proposal:
 def render(proposal: Proposal, *, hocon: bool = False) -> str:
     """Return the text of the file."""
     write = _Hocon() if hocon else _Yaml()
-    lines = [f"# {line}".rstrip() for line in proposal.head]
+    lines = [_remark(line) for line in proposal.head]
     for key, value in _fields(proposal):
         note = proposal.notes.get(key, "")
         match value:
@@ -119,7 +119,7 @@ def render(proposal: Proposal, *, hocon: bool = False) -> str:
                 lines.append(write.pair(key, value, note))
             case dict():
                 lines += write.block(key, _entries(value))
-    lines += [f"# left out: {name}: {why}" for name, why in proposal.left_out.items()]
+    lines += [_remark(f"left out: {name}: {why}") for name, why in proposal.left_out.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -160,7 +160,7 @@ class _Yaml:
 
     def pair(self, key: str, value: object, note: str) -> str:
         text = f"{_text(key)}{self.between}{_value(value, self.within)}"
-        return f"{text}  # {note}" if note else text
+        return f"{text}  {_remark(note)}" if note else text
 
     def block(self, key: str, entries: Iterable[tuple[str, object, str]]) -> Iterator[str]:
         yield f"{key}:"
@@ -179,6 +179,11 @@ class _Hocon(_Yaml):
         for name, value, note in entries:
             yield f"  {self.pair(name, value, note)}"
         yield "}"
+
+
+def _remark(text: str) -> str:
+    """Return a comment; names that others gave must not begin another line."""
+    return f"# {' '.join(repr(text)[1:-1].split())}"
 
 
 def _value(value: object, within: str) -> str:

@@ -28,7 +28,7 @@ __all__ = ["Samples", "take"]
 
 _SERVICE = "penstock-table-check"
 _WINDOW_S = 600
-_LOOK_UP_WITHIN_S = 10.0
+_LOOK_UP_WITHIN_S = 5.0
 _POLL_S = 0.5
 _AT_END = clients.KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
 _SETTINGS = {

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import conninfo
 
 from penstock.errors import ConfigError, NotFound, NotReady, Refused
 from penstock.ingest.onboarding.source_types import SourceColumn, SourceTable
@@ -56,7 +56,7 @@ def look(url: str, table: str) -> SourceTable:
         Refused: when the database does not let us in.
         NotReady: when it does not answer.
     """
-    if urlsplit(url).password or "password=" in url:
+    if _parsed(url).get("password"):
         raise ConfigError(
             "The address holds a password, which others can see in the list of processes. Set "
             "PGPASSWORD, or write it into ~/.pgpass, and leave it out."
@@ -79,6 +79,17 @@ def look(url: str, table: str) -> SourceTable:
     return SourceTable(name=full, columns=columns, primary_key=tuple(column for (column,) in key))
 
 
+def _parsed(url: str) -> dict[str, Any]:
+    """Return the parts of an address, in either of libpq's ways to write one."""
+    try:
+        return conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(
+            f"--postgres is no address of a database: {str(error).strip()}. Write "
+            "postgresql://user@host/database."
+        ) from error
+
+
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     try:
@@ -86,11 +97,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
             connection.read_only = True
             yield connection
     except psycopg.ProgrammingError as error:
-        if error.sqlstate:
-            raise Refused(f"the database says no: {error}. Ask for SELECT on the table.") from error
-        raise ConfigError(
-            f"{url!r} is no address: {error}. Write postgresql://user@host/db."
-        ) from error
+        raise Refused(f"the database says no: {error}. Ask for SELECT on the table.") from error
     except psycopg.OperationalError as error:
         text = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
         if "password" in text or "authentication" in text:
