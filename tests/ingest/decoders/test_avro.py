@@ -179,3 +179,12 @@ def test_a_registry_that_fails_decides_about_no_record(stub: Stub) -> None:
     stub.status = 401
     with pytest.raises(ConfigError):
         decoders.decode(pa.array([known, new, b""]), decoder, refused={})
+
+
+def test_a_value_nested_without_end_ends_nothing() -> None:
+    schema = schema_of(["null", {**TREE, "fields": [{"name": "next", "type": ["null", "Tree"]}]}])
+    decoder = FiledAvro(json.dumps(schema), None)
+    values = [b"\x02\x00", b"\x02" * 1_000_000 + b"\x00", b"\x00"]
+    decoded = decoders.decode(pa.array(values, pa.binary()), decoder, refused={})
+    assert decoded.columns["x"].to_pylist() == [{"next": None}, None]
+    assert "recursion" in decoded.poison[0].reason

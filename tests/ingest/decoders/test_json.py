@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -154,6 +155,56 @@ def test_poison_says_which_field_and_why(value: bytes, reason: str) -> None:
     decoded = decode([b"{}", value, b"{}"], NESTED)
     assert decoded.kept.to_pylist() == [0, 2]
     assert reason in decoded.poison[0].reason
+
+
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_what_json_has_no_number_for_is_read_from_its_three_texts(kind: str) -> None:
+    """As protobuf's JSON writes them, and the change events of a database's real numbers."""
+    wanted = columns(x=kind, s="string", n=f"struct<l: array<{kind}>>", m=f"map<string, {kind}>")
+    decoded = decode(
+        [
+            b'{"x": 1}',
+            b'{"x": "NaN", "s": "NaN"}',
+            b'{"x": "nan"}',
+            b'{"x": 2, "n": {"l": ["-Infinity", 0.5]}, "m": {"a": "Infinity"}}',
+            b'{"x": "Infinity", "s": 1}',
+            b'{"x": 3, "s": "Infinity"}',
+            b'{"x": NaN}',
+        ],
+        wanted,
+    )
+    assert decoded.kept.to_pylist() == [0, 1, 3, 5]
+    assert [str(value) for value in decoded.columns["x"].to_pylist()] == [
+        "1.0",
+        "nan",
+        "2.0",
+        "3.0",
+    ]
+    assert decoded.columns["s"].to_pylist() == [None, "NaN", None, "Infinity"]
+    assert decoded.columns["n"][2].as_py() == {"l": [-math.inf, 0.5]}
+    assert decoded.columns["m"][2].as_py() == [("a", math.inf)]
+
+
+@pytest.mark.parametrize("shape", ['{"f": %s}', '{"m": {"a": %s}}', '{"f": %s, "s": "NaN"}'])
+def test_a_float_holds_what_rounds_to_it(shape: str) -> None:
+    wanted = columns(f="float", m="map<string, float>", s="string")
+    values = [shape % text for text in ("3.4028235e+38", "-3.40282356e38", "3.40282357e38")]
+    decoded = decode([value.encode() for value in values], wanted)
+    assert decoded.kept.to_pylist() == [0, 1]
+
+
+@pytest.mark.parametrize("wanted", [columns(i="long"), columns(m="map<string, decimal(3,1)>")])
+def test_a_value_nested_without_end_ends_nothing(wanted: tuple[tables.Column, ...]) -> None:
+    deep = 100_000
+    values = [
+        b"{}",
+        b'{"z":' * deep + b"1" + b"}" * deep,
+        b'{"i":' + b"[" * deep + b"]" * deep + b"}",
+        b'{"m": {"\\ud800": 1}}',
+        b"{}",
+    ]
+    kept = decode(values, wanted).kept.to_pylist()
+    assert {0, 4} <= set(kept) <= {0, 1, 4}
 
 
 def test_tombstones_and_refused_records_are_poison() -> None:

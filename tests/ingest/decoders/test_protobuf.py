@@ -301,3 +301,32 @@ def test_much_poison_in_a_large_batch_is_found_and_nothing_else() -> None:
     assert {p.index for p in decoded.poison} == bad
     assert decoded.kept.to_pylist() == [n for n in range(5000) if n not in bad]
     assert decoded.columns["f_int32"].to_pylist() == decoded.kept.to_pylist()
+
+
+def test_a_value_nested_without_end_ends_nothing() -> None:
+    """A process that such a record ends would be ended by it again at every start."""
+    decoder = narrow({"f_int32": pa.int32(), "tree": pa.string()})
+    deep = b"\x0b" * 1_000_000
+    tree = b""
+    for _ in range(300):
+        tree = nested(tree)
+    values = [GOOD, deep, deep + b"\x0c" * len(deep), nested(tree, number=95), GOOD]
+    decoded = decode(values, decoder)
+    assert decoded.kept.to_pylist() == [0, 4]
+    assert "nested too deep" in decoded.poison[0].reason
+
+
+def nested(inner: bytes, number: int = 2) -> bytes:
+    return varint(number << 3 | 2) + varint(len(inner)) + inner
+
+
+def varint(number: int) -> bytes:
+    head = bytes([number & 0x7F | (0x80 if number > 0x7F else 0)])
+    return head + (varint(number >> 7) if number > 0x7F else b"")
+
+
+def test_a_record_of_ten_megabytes_is_a_row() -> None:
+    large = All(f_string="x" * 10_000_000).SerializeToString()
+    decoded = decode([GOOD, large, large[:-1]], narrow({"f_string": pa.string()}))
+    assert decoded.kept.to_pylist() == [0, 1]
+    assert len(decoded.columns["f_string"][1].as_py()) == 10_000_000

@@ -18,6 +18,7 @@ from typing import Any
 
 import fastavro
 import pyarrow as pa
+from fastavro import _read_py as in_python
 
 from penstock.errors import ConfigError, DataError, NotFound
 from penstock.ingest.decoders import arrays, avro_shapes, casts, framing
@@ -58,6 +59,9 @@ class _Reader:
         self._writer = writer.plain
         self._reader = None if reader is None or reader.plain == writer.plain else reader.plain
         self._shape = avro_shapes.shape(whole.told, whole.names)
+        # In C a value that is nested too deep ends the process; in Python it is an error.
+        endless = avro_shapes.is_endless(writer.told, writer.names)
+        self._read_one = in_python.schemaless_reader if endless else fastavro.schemaless_reader
         if not pa.types.is_struct(self._shape.made):
             raise Unfit("a record without fields has no columns")
         kind = casts.tabular(self._shape.made) if wanted is None else pa.struct(list(wanted))
@@ -87,7 +91,7 @@ class _Reader:
 
     def _record(self, value: bytes) -> Any:
         stream = io.BytesIO(value)
-        record = fastavro.schemaless_reader(stream, self._writer, self._reader)
+        record = self._read_one(stream, self._writer, self._reader)
         if stream.tell() != len(value):
             raise ValueError(f"{len(value) - stream.tell()} bytes are left over")
         return record if self._shape.prepare is None else self._shape.prepare(record)

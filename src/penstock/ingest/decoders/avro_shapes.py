@@ -22,7 +22,7 @@ from pyarrow import compute
 from penstock.ingest.decoders import arrays
 from penstock.ingest.decoders.arrays import Convert, Part, attempt, reject
 
-__all__ = ["Shape", "plain", "shape"]
+__all__ = ["Shape", "is_endless", "plain", "shape"]
 
 Names: TypeAlias = Mapping[str, Any]
 
@@ -68,6 +68,20 @@ def plain(schema: Any) -> Any:
     if isinstance(schema, dict):
         return {name: plain(each) for name, each in schema.items() if name != "logicalType"}
     return schema
+
+
+def is_endless(schema: Any, names: Names, *, above: tuple[str, ...] = ()) -> bool:
+    """Tell whether a type is inside itself, so that a value of it may be nested without end."""
+    if isinstance(schema, list):
+        return any(is_endless(each, names, above=above) for each in schema)
+    if isinstance(schema, str):
+        return schema not in _PRIMITIVES and (
+            schema in above or is_endless(names[schema], names, above=above)
+        )
+    inside = (*above, schema["name"]) if "fields" in schema else above
+    below = [schema[key] for key in ("items", "values") if key in schema]
+    below += [each["type"] for each in schema.get("fields", ())]
+    return any(is_endless(each, names, above=inside) for each in below)
 
 
 def shape(schema: Any, names: Names, *, above: tuple[str, ...] = ()) -> Shape:

@@ -32,6 +32,7 @@ __all__ = ["JsonDecoder", "check_objects"]
 _NO_OBJECT = "not a JSON object: it does not begin with { and end with }"
 _BEGINS = r"^[ \t\r\n]*\{"
 _ENDS = r"\}[ \t\r\n]*$"
+_NO_NUMBER = f'"({"|".join(json_parsed.NO_NUMBERS)})"'
 _ROW = re.compile(r" in row (\d+)$")
 _TYPE = re.compile(r"Column\(/(?P<path>.*)\) changed from (?P<want>\w+) to (?P<got>\w+)")
 _TWICE = re.compile(r"Column\(/(?P<path>.*)\) was specified twice")
@@ -54,6 +55,14 @@ class JsonDecoder:
             ]
         )
         self._convert = arrays.fields(parts)
+        # For values that only a look at each of them can tell from wrong ones.
+        self._parse_all = json_parsed.Parser(list(self.schema))
+        self._convert_all = arrays.fields(
+            [
+                Part(field=f, convert=json_parsed.converter(f.type), source=f.name)
+                for f in self.schema
+            ]
+        )
 
     def decode(self, values: pa.Array) -> pa.Table:
         """Return the columns of the objects, one a value.
@@ -67,16 +76,48 @@ class JsonDecoder:
         try:
             batch = self._read(values)
         except DataError as error:
+            unusual = compute.match_substring_regex(values, _NO_NUMBER)
+            if compute.any(unusual).as_py():
+                return self._decode_apart(values, unusual)
             raise self._find(values, error) from error
         try:
             if self._parsed is not None:
-                batch = self._parsed.add(batch, values)
-            converted = self._convert(batch.to_struct_array())
+                for name, column in self._parsed.read(values).items():
+                    batch = batch.append_column(name, column)
+            return self._table(self._convert(batch.to_struct_array()))
         except BadEntries as error:
-            raise Unreadable(reasons={i: str(r) for i, r in error.reasons.items()}) from error
-        return pa.Table.from_batches(
-            [pa.RecordBatch.from_arrays(converted.flatten(), schema=self.schema)]
-        )
+            raise _unreadable(error) from error
+
+    def _decode_apart(self, values: pa.Array, unusual: pa.Array) -> pa.Table:
+        """Decode values with a text for what is no number by themselves: pyarrow reads none."""
+        every = pa.arange(0, len(values))
+        mine, others = every.filter(unusual), every.filter(compute.invert(unusual))
+        told: dict[int, str] = {}
+        suspects: list[int] = []
+        tables_ = []
+        for indexes, read in ((others, self.decode), (mine, self._decode_parsed)):
+            try:
+                tables_.append(read(values.take(indexes)))
+            except Unreadable as error:
+                told |= {indexes[i].as_py(): reason for i, reason in error.reasons.items()}
+                suspects += [indexes[i].as_py() for i in error.suspects if i < len(indexes)]
+                message = error.message
+        if len(tables_) < 2:  # noqa: PLR2004 - one of each
+            raise Unreadable(message, reasons=told, suspects=suspects)
+        order = compute.sort_indices(pa.concat_arrays([others, mine]))
+        return pa.concat_tables(tables_).take(order).combine_chunks()
+
+    def _decode_parsed(self, values: pa.Array) -> pa.Table:
+        try:
+            columns = self._parse_all.read(values)
+            array = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+            return self._table(self._convert_all(array))
+        except BadEntries as error:
+            raise _unreadable(error) from error
+
+    def _table(self, converted: pa.StructArray) -> pa.Table:
+        batch = pa.RecordBatch.from_arrays(converted.flatten(), schema=self.schema)
+        return pa.Table.from_batches([batch])
 
     def _find(self, values: pa.Array, error: DataError) -> DataError:
         """Return the error with what is known of the values; pyarrow says too little of which."""
@@ -105,6 +146,10 @@ class JsonDecoder:
         return (
             chunks[0] if chunks else pa.RecordBatch.from_pylist([{}] * len(values), self._read_as)
         )
+
+
+def _unreadable(error: BadEntries) -> Unreadable:
+    return Unreadable(reasons={index: str(reason) for index, reason in error.reasons.items()})
 
 
 def check_objects(values: pa.Array) -> None:

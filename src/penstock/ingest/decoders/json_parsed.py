@@ -10,6 +10,7 @@ twice counts once, with its last value. Never coerces: true is no number, 1.0 is
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -17,15 +18,20 @@ from typing import Any, TypeAlias
 import orjson
 import pyarrow as pa
 
+from penstock.errors import DataError
 from penstock.ingest.decoders import arrays, texts
 from penstock.ingest.decoders.arrays import BadEntries, Convert, Part, Reason, attempt, shown
 
-__all__ = ["Parser", "converter", "find_poison"]
+__all__ = ["NO_NUMBERS", "Parser", "converter", "find_poison"]
 
 _Check: TypeAlias = Callable[[Any], Any]
 """Returns the value for Arrow, or raises `_Wrong`."""
 
 
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+"""What JSON has no numbers for, as protobuf's JSON and the change events write it."""
+
+_FLOAT_ENDS = float.fromhex("0x1.ffffffp+127")
 _NAMES = {str: "string", int: "number", bool: "boolean", list: "array", dict: "object"}
 
 
@@ -36,7 +42,7 @@ class _Wrong(Exception):
 
 
 class Parser:
-    """Adds columns to those that were read already."""
+    """Reads columns value by value, still to be converted."""
 
     def __init__(self, fields: Sequence[pa.Field]) -> None:
         """Prepare to parse these columns."""
@@ -46,11 +52,12 @@ class Parser:
         exact = any(_has_decimal(field.type) for field in fields)
         self._parse: Callable[[bytes], Any] = _parse_exactly if exact else orjson.loads
 
-    def add(self, batch: pa.RecordBatch, values: pa.Array) -> pa.RecordBatch:
-        """Return the batch with the parsed columns, still as read.
+    def read(self, values: pa.Array) -> dict[str, pa.Array]:
+        """Return the columns by name.
 
         Raises:
             BadEntries: with every value that has a field of another type.
+            DataError: when a text among them is none.
         """
         found: dict[str, list[Any]] = {name: [] for name in self._kinds}
         bad: dict[int, Reason] = {}
@@ -61,14 +68,15 @@ class Parser:
                 bad[index] = wrong.reason
         if bad:
             raise BadEntries(bad)
-        for name, column in found.items():
-            batch = batch.append_column(name, pa.array(column, self._kinds[name]))
-        return batch
+        try:
+            return {name: pa.array(column, self._kinds[name]) for name, column in found.items()}
+        except UnicodeEncodeError as error:
+            raise DataError(f"a text is no Unicode: {error}") from error
 
     def _take(self, value: bytes, found: dict[str, list[Any]]) -> None:
         try:
             parsed = self._parse(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Wrong(Reason(text=f"not JSON: {error}")) from error
         for name, check in self._checks.items():
             found[name].append(_within(name, check, parsed.get(name)))
@@ -202,10 +210,13 @@ def _check_integer(kind: pa.DataType) -> _Check:
 
 
 def _check_float(kind: pa.DataType) -> _Check:
-    limit = float.fromhex("0x1.fffffep+127" if kind.bit_width == 32 else "0x1.fffffffffffffp+1023")  # noqa: PLR2004 - bits of a float
+    # Up to half a step above the largest float, all round to it.
+    limit = _FLOAT_ENDS if pa.types.is_float32(kind) else math.inf
 
     def check(value: Any) -> float:
-        if not abs(_of(value, (int, float, Decimal))) <= limit:
+        if isinstance(value, str) and value in NO_NUMBERS:
+            return float(value)
+        if not abs(_of(value, (int, float, Decimal))) < limit:
             raise _Wrong(Reason(text=f"is no number that fits: {shown(value)}"))
         return float(value)
 

@@ -44,6 +44,9 @@ _CONFIG = ptars.PtarsConfig(
     list_value_nullable=True,
     map_value_nullable=True,
 )
+_SURELY_SHALLOW_BYTES = 8 * 2**10
+"""A level of nesting takes a byte at least, and about a hundred of the stack."""
+
 Pool: TypeAlias = descriptor_pool.DescriptorPool
 
 
@@ -92,6 +95,7 @@ class Reader:
         return array if self._convert is None else self._convert(array)
 
     def _read(self, values: pa.Array) -> pa.StructArray:
+        self._check_large(values)
         try:
             return self._handler.array_to_record_batch(values).to_struct_array()
         except ValueError as error:
@@ -100,6 +104,17 @@ class Reader:
             if type(error).__name__ != "PanicException":
                 raise
             raise self._find(values, f"unreadable: {error}") from error
+
+    def _check_large(self, values: pa.Array) -> None:
+        """Refuse what could end the process: ptars follows groups inside groups without end."""
+        large = compute.greater(compute.binary_length(values), _SURELY_SHALLOW_BYTES)
+        if not compute.any(large).as_py():
+            return
+        indexes = compute.indices_nonzero(large).to_pylist()
+        bad = [index for index in indexes if not self._parses(values[index].as_py())]
+        if bad:
+            told = f"no message {self._name}: cut short, garbled, or nested too deep"
+            raise Unreadable(reasons=dict.fromkeys(bad, told))
 
     def _find(self, values: pa.Array, message: str) -> DataError:
         told = message.removeprefix("failed to decode Protobuf message: ")
