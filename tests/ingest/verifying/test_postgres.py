@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import psycopg
 import pyarrow as pa
@@ -89,10 +90,11 @@ def test_ranges_miss_nothing_and_overlap_nowhere(database, table):
     assert len(found) == len(set(found)) == 100
     keys = [[(r["code"].encode(), r["id"]) for r in rows.to_pylist()] for rows in ranges]
     ends = [(min(k), max(k)) for k in keys if k]
-    assert all(before[1] < after[0] for before, after in zip(ends, ends[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
 
 
-def test_an_empty_table_is_one_empty_range(database, table):
+@pytest.mark.usefixtures("table")
+def test_an_empty_table_is_one_empty_range(database):
     snapshot, bounds, [rows] = read(database)
     assert (snapshot.rows, bounds, rows.num_rows) == (0, [(None, None)], 0)
 
