@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 import orjson
 import pyarrow as pa
@@ -75,10 +76,15 @@ class EnvelopeDecoder:
                 tables.Column(name="va", type=_struct(table.columns)),
             )
         )
+        # Another table's columns may have our names and other types; a topic that has had one
+        # event of another table is read in two passes from then on.
+        self._mixed = False
         own = [pa.field(c.name, arrow_types.to_arrow(c.kind)) for c in table.columns]
         self.schema = pa.schema(
             [*own, *(changes.CONTROL.field(n) for n in (OPERATION, SEQUENCE, TIME, ABSENT, FORMER))]
         )
+
+        self._nothing = self.schema.empty_table()
 
     def decode(self, values: pa.Array) -> pa.Table:
         """Return a row a value; one without an operation for an event of another namespace.
@@ -86,25 +92,32 @@ class EnvelopeDecoder:
         Raises:
             DataError: when any of the values is not a change event of the table's columns.
         """
-        if not self._namespace or not len(values):
-            return self._rows(values)
-        # Another table's columns may have our names and other types: only the heads are read.
-        heads = self._heads.decode(values)
+        if not len(values):
+            return self.schema.empty_table()
+        if not self._namespace:
+            return self._rows(values, self._events.decode(values))
+        return self._of_namespace(values)
+
+    def _of_namespace(self, values: pa.Array) -> pa.Table:
+        events = None
+        if not self._mixed:
+            with suppress(DataError):  # it may be of another table: only the heads tell
+                events = self._events.decode(values)
+        heads = self._heads.decode(values) if events is None else events
         ours = compute.fill_null(compute.equal(heads["ns"], self._namespace), fill_value=False)
         if compute.all(ours).as_py():
-            return self._rows(values)
+            return self._rows(values, events or self._events.decode(values))
+        self._mixed = True
         indexes = _indexes(ours)
+        own = values.take(pa.array(indexes, pa.int64()))
         try:
-            rows = self._rows(values.take(pa.array(indexes, pa.int64())))
+            rows = self._rows(own, self._events.decode(own)) if indexes else self._nothing
         except Unreadable as error:
             raise _at(error, indexes) from error
         counted = compute.subtract(compute.cumulative_sum(ours.cast(pa.int64())), 1)
         return rows.take(compute.if_else(ours, counted, None))
 
-    def _rows(self, values: pa.Array) -> pa.Table:
-        if not len(values):
-            return self.schema.empty_table()
-        events = self._events.decode(values)
+    def _rows(self, values: pa.Array, events: pa.Table) -> pa.Table:
         operations = events["oc"]
         _check_operations(operations)
         deleted = compute.is_in(operations, value_set=_values(Operation.DELETE, Operation.TRUNCATE))
@@ -129,19 +142,18 @@ class EnvelopeDecoder:
         if name not in self._keys:
             return compute.if_else(empty, None, told)
         key = compute.struct_field(events["pk"], name)
-        differs = compute.and_(compute.is_valid(told), compute.not_equal(key, told))
-        if compute.any(differs).as_py():
-            raise DataError(
-                f"pk and va differ in {name!r}; a change of the key is told as a delete of the "
-                "old one and an insert of the new"
-            )
+        _refuse(
+            compute.and_(compute.is_valid(told), compute.not_equal(key, told)),
+            f"pk and va differ in {name!r}; a change of the key is told as a delete of the old one "
+            "and an insert of the new",
+        )
         return compute.coalesce(key, told)
 
     def _check_keys(self, arrays: dict[str, pa.ChunkedArray], operations: pa.ChunkedArray) -> None:
         of_rows = compute.not_equal(operations, Operation.TRUNCATE.value)
         for name in self._keys:
-            if compute.any(compute.and_(of_rows, compute.is_null(arrays[name]))).as_py():
-                raise DataError(f"the key column {name!r} is missing or null in pk")
+            missing = compute.and_(of_rows, compute.is_null(arrays[name]))
+            _refuse(missing, f"the key column {name!r} is missing or null in pk")
 
     def _absent(
         self, values: pa.Array, events: pa.Table, arrays: dict[str, pa.ChunkedArray]
@@ -188,8 +200,10 @@ class EnvelopeDecoder:
             if column.nullable or name in self._keys or not arrays[name].null_count:
                 continue
             missing = _indexes(compute.and_not(compute.is_null(arrays[name]), deleted))
-            if any(name not in (absent[index].as_py() or ()) for index in missing):
-                raise DataError(f"the field {name!r} is missing or null in va")
+            wrong = [n for n in missing if name not in (absent[n].as_py() or ())]
+            if wrong:
+                reason = f"the field {name!r} is missing or null in va"
+                raise Unreadable(reasons=dict.fromkeys(wrong, reason))
 
 
 def _struct(columns: Sequence[tables.Column]) -> str:
@@ -202,23 +216,26 @@ def _at(error: Unreadable, indexes: Sequence[int]) -> Unreadable:
     return Unreadable(error.message, reasons=reasons)
 
 
+def _refuse(wrong: pa.ChunkedArray, reason: str) -> None:
+    indexes = _indexes(wrong)
+    if indexes:
+        raise Unreadable(reasons=dict.fromkeys(indexes, reason))
+
+
 def _check_operations(operations: pa.ChunkedArray) -> None:
-    wrong = compute.invert(compute.is_in(operations, value_set=_OPERATIONS))
-    if compute.any(wrong).as_py():
-        example = operations.filter(wrong)[0].as_py()
-        raise DataError(f"oc is {example!r}; it must be one of {', '.join(Operation)}")
+    wrong = _indexes(compute.invert(compute.is_in(operations, value_set=_OPERATIONS)))
+    if wrong:
+        must = f"it must be one of {', '.join(Operation)}"
+        raise Unreadable(reasons={n: f"oc is {operations[n].as_py()!r}; {must}" for n in wrong})
 
 
 def _plain(values: pa.Array) -> pa.Array:
     """Return a mask of the values in which whatever stands like a column's name is one.
 
-    These have no escape, no object but the event, its ``pk`` and its ``va``, and no list of names.
+    These have no escape, and no object but the event, its ``pk`` and its ``va``.
     """
     flat = compute.equal(compute.count_substring(values, "{"), _PLAIN_BRACES)
-    exact = compute.or_(
-        compute.match_substring(values, "\\"), compute.match_substring(values, '"un"')
-    )
-    return compute.and_not(flat, exact)
+    return compute.and_not(flat, compute.match_substring(values, "\\"))
 
 
 def _unsaid(values: pa.Array, indexes: Sequence[int], name: str) -> list[int]:
@@ -226,7 +243,7 @@ def _unsaid(values: pa.Array, indexes: Sequence[int], name: str) -> list[int]:
     asked = pa.array(indexes, pa.int64())
     if not len(asked):
         return []
-    # A text may be what the name is, but no text is followed by a colon.
+    # A text, or an entry of `un`, may be what the name is; but a colon follows only a name.
     said = compute.match_substring_regex(values.take(asked), rf"{re.escape(_quoted(name))}\s*:")
     found: list[int] = asked.filter(compute.invert(said)).to_pylist()
     return found
