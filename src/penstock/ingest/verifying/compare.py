@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-__all__ = ["SEQUENCE", "Difference", "Fault", "Range", "compare"]
+__all__ = ["SEQUENCE", "Difference", "Fault", "Range", "as_json_text", "compare"]
 
 SEQUENCE = "_sequence"
 """The table's column of the source's own order."""
@@ -94,8 +94,7 @@ def compare(
         forgotten: keys deleted from the table, with the ``_sequence`` of the deletion; a row that is
             missing because it was deleted after the mark is moving.
     """
-    with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with _connection() as connection:
         connection.register("source_rows", source)
         connection.register("table_rows", table)
         deleted = forgotten if forgotten is not None else _no_keys(source, key)
@@ -115,6 +114,26 @@ def compare(
         differences=int(differences),
         faults=tuple(_fault(row, source.column_names, key) for row in faults),
     )
+
+
+def as_json_text(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the rows with the values of the columns written as JSON."""
+    if not names:
+        return rows
+    chosen = ", ".join(
+        f"to_json({_quoted(n)})::VARCHAR AS {_quoted(n)}" if n in names else _quoted(n)
+        for n in rows.column_names
+    )
+    with _connection() as connection:
+        connection.register("rows", rows)
+        found: pa.Table = connection.sql(f"SELECT {chosen} FROM rows").to_arrow_table()  # noqa: S608 - quoted
+    return found
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"enable_external_access": "false", "threads": "1"})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 _COUNTS = """

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from penstock.errors import NotReady
 from penstock.ingest import delta, fresh
 from penstock.ingest.locations import Location, locate
+from penstock.ingest.verifying import compare
 from penstock.ingest.verifying.compare import SEQUENCE
 from penstock.ingest.verifying.postgres import Bounds
 from penstock.model import tables
@@ -50,7 +50,8 @@ class Lake:
         where = _between(bounds, columns, self.table.merge.primary_key)
         empty = pa.schema([*columns, pa.field(SEQUENCE, pa.int64())]).empty_table()
         pieces = [p.select(wanted) for p in fresh.read_fresh(self.table, self.place, where=where)]
-        return _as_compared(pa.concat_tables([empty, *pieces]), columns)
+        nested = [field.name for field in columns if pa.types.is_nested(field.type)]
+        return compare.as_json_text(pa.concat_tables([empty, *pieces]), nested)
 
     def forgotten(self, bounds: Bounds, columns: pa.Schema) -> pa.Table:
         """Return the keys of a range that were deleted, each with its newest ``_sequence``."""
@@ -119,24 +120,6 @@ def _literal(value: str, kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return f"CAST({text} AS TIMESTAMP)"
     return text
-
-
-def _as_compared(rows: pa.Table, columns: pa.Schema) -> pa.Table:
-    """Return the rows with nested values as JSON text."""
-    nested = [field.name for field in columns if pa.types.is_nested(field.type)]
-    if not nested:
-        return rows
-    chosen = ", ".join(_selected(name, nested) for name in rows.column_names)
-    with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("rows", rows)
-        found: pa.Table = connection.sql(f"SELECT {chosen} FROM rows").to_arrow_table()  # noqa: S608 - quoted
-    return found
-
-
-def _selected(name: str, nested: Sequence[str]) -> str:
-    quoted = _quoted(name)
-    return f"to_json({quoted})::VARCHAR AS {quoted}" if name in nested else quoted
 
 
 def _quoted(name: str) -> str:

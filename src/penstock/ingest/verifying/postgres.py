@@ -23,10 +23,13 @@ from pyarrow import csv
 
 from penstock.errors import ConfigError, NotReady
 
-__all__ = ["Bounds", "Snapshot", "opened"]
+__all__ = ["Bounds", "Snapshot", "confirmed", "opened"]
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _BYTE_ORDERED = (pa.string(),)
+_CONFIRMED = """
+SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s
+"""
 
 Bounds = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 """Keys ``after < key <= last``, as text; None for no bound."""
@@ -138,6 +141,27 @@ def opened(url: str, table: str, *, columns: pa.Schema, key: Sequence[str]) -> I
             f"table {table} cannot be read from the source database: {_first_line(error)}. Check "
             "the name, the columns and that the user may select from it."
         ) from error
+
+
+def confirmed(url: str, slot: str) -> int:
+    """Return the place in the log that the reader of a replication slot has confirmed.
+
+    Raises:
+        NotReady: when the database cannot be asked, or has no such slot.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            row = connection.execute(_CONFIRMED, (slot,)).fetchone()
+    except psycopg.OperationalError as error:
+        raise NotReady(
+            f"the source database cannot be asked: {_first_line(error)}. Start it, then try again."
+        ) from error
+    if row is None:
+        raise NotReady(
+            f"the source has no replication slot {slot!r}. See penstock connector status."
+        )
+    place: int = row[0]
+    return place
 
 
 def _one(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed) -> Any:

@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import psycopg
-
 from penstock.errors import NotReady
 from penstock.ingest import delta, ledger
 from penstock.ingest.ledger import Ledger
 from penstock.ingest.locations import Location
 from penstock.ingest.plan import Partition
+from penstock.ingest.verifying import postgres
 from penstock.kafka import ends
 from penstock.kafka.admin import Admin
 from penstock.model import tables
@@ -28,9 +27,6 @@ __all__ = ["Reach", "partition_ends", "standing"]
 
 _POLL_S = 0.1
 _CALM_S = 3.0
-_CONFIRMED = """
-SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s
-"""
 
 Ends = Callable[[], Mapping[Partition, int]]
 """Gives the offset after the last, of each partition."""
@@ -75,7 +71,7 @@ class Reach:
         seen: tuple[int, int] | None = None
         calm_since = time.monotonic()
         while time.monotonic() - calm_since < _CALM_S:
-            now = self._confirmed(), sum(self.ends().values())
+            now = postgres.confirmed(self.url, self.slot), sum(self.ends().values())
             if now[0] >= mark:
                 return
             if now != seen:
@@ -87,21 +83,6 @@ class Reach:
                     "status; then try again."
                 )
             time.sleep(_POLL_S)
-
-    def _confirmed(self) -> int:
-        try:
-            with psycopg.connect(self.url, connect_timeout=10) as connection:
-                row = connection.execute(_CONFIRMED, (self.slot,)).fetchone()
-        except psycopg.OperationalError as error:
-            raise NotReady(
-                f"the source database cannot be asked: {str(error).strip()}. Start it, then try again."
-            ) from error
-        if row is None:
-            raise NotReady(
-                f"the source has no replication slot {self.slot!r}. See penstock connector status."
-            )
-        confirmed: int = row[0]
-        return confirmed
 
 
 def partition_ends(admin: Admin, topic: str) -> Mapping[Partition, int]:
