@@ -28,7 +28,7 @@ __all__ = ["Bounds", "Snapshot", "confirmed", "opened"]
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _BYTE_ORDERED = (pa.string(),)
 _CONFIRMED = """
-SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s
+SELECT (confirmed_flush_lsn - '0/0')::bigint, active FROM pg_replication_slots WHERE slot_name = %s
 """
 
 Bounds = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
@@ -143,8 +143,8 @@ def opened(url: str, table: str, *, columns: pa.Schema, key: Sequence[str]) -> I
         ) from error
 
 
-def confirmed(url: str, slot: str) -> int:
-    """Return the place in the log that the reader of a replication slot has confirmed.
+def confirmed(url: str, slot: str) -> tuple[int, bool]:
+    """Return the place in the log that a slot's reader has confirmed, and whether it is there now.
 
     Raises:
         NotReady: when the database cannot be asked, or has no such slot.
@@ -160,8 +160,8 @@ def confirmed(url: str, slot: str) -> int:
         raise NotReady(
             f"the source has no replication slot {slot!r}. See penstock connector status."
         )
-    place: int = row[0]
-    return place
+    place, active = row
+    return place, active
 
 
 def _one(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed) -> Any:

@@ -4,7 +4,7 @@
 
 The slot's confirmed place says that the connector has everything up to there in Kafka. A quiet
 database writes nothing a connector could confirm: then it is enough that both the slot and the topic
-have stood still for a while.
+have stood still for a while, with the connector there.
 """
 
 from __future__ import annotations
@@ -71,15 +71,16 @@ class Reach:
         seen: tuple[int, int] | None = None
         calm_since = time.monotonic()
         while time.monotonic() - calm_since < _CALM_S:
-            now = postgres.confirmed(self.url, self.slot), sum(self.ends().values())
-            if now[0] >= mark:
+            confirmed, active = postgres.confirmed(self.url, self.slot)
+            if confirmed >= mark:
                 return
-            if now != seen:
+            now = confirmed, sum(self.ends().values())
+            if now != seen or not active:
                 seen, calm_since = now, time.monotonic()
             if time.monotonic() > deadline:
                 raise NotReady(
                     f"the connector did not confirm the source's place {mark} within "
-                    f"{self.within_s:g} s; slot {self.slot!r} is at {now[0]}. See penstock connector "
+                    f"{self.within_s:g} s; slot {self.slot!r} is at {confirmed}. See penstock connector "
                     "status; then try again."
                 )
             time.sleep(_POLL_S)
