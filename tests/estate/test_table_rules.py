@@ -83,7 +83,6 @@ def test_a_file_with_everything_in_it_is_a_table() -> None:
         + """\
 derived: {day: date(at), place: kafka.offset}
 partition-by: [day]
-order-by: [at]
 namespace: public.orders
 strategy: change-log
 truncation: apply
@@ -143,7 +142,7 @@ path: s3://lake/orders
         ("decoder: protobuf", "decoder: protobuf needs a registry or a descriptor"),
         ("decoder: {format: protobuf, registry: 'http://r', descriptor: x}", "and has both"),
         ("decoder: {format: protobuf, descriptor: x, subject: y}", "decoder.subject: is of a"),
-        ("decoder: avro", "decoder: avro needs a registry"),
+        ("decoder: avro", "decoder: avro needs a registry or a descriptor"),
         ("decoder: {format: avro, registry: 'http://r', message: m}", "decoder.message: means"),
         ("decoder: {format: function}", "decoder: function needs the function's name"),
         ("decoder: {format: avro, registry: 'r:8081'}", "'r:8081' is no address"),
@@ -189,14 +188,20 @@ def test_what_a_merged_table_must_keep_to(old: str, new: str, number: int, what:
     assert fault.line == number
 
 
-@pytest.mark.parametrize("decoder", ["json", "{format: function, function: 'a:b'}"])
-def test_columns_are_needed_where_no_schema_has_them(decoder: str) -> None:
-    text = f"kind: Table\nname: t\ntopic: orders\nowner: shop\ndecoder: {decoder}\n"
+def test_columns_are_needed_where_no_schema_has_them() -> None:
+    text = "kind: Table\nname: t\ntopic: orders\nowner: shop\ndecoder: json\n"
     [fault] = faults_of(text)
     assert "there are no columns" in fault.what
-    avro = text.replace(decoder, "{format: avro, registry: 'http://r'}")
-    [table] = tables_of(GROUND, avro + "derived: {a: lower(anything)}\npartition-by: other\n")
-    assert table.columns == ()
+    for decoder in (
+        "{format: avro, registry: 'http://r'}",
+        "{format: avro, descriptor: x.avsc}",
+        "{format: function, function: 'a:b'}",
+    ):
+        other = (
+            text.replace("json", decoder) + "derived: {a: lower(anything)}\npartition-by: other\n"
+        )
+        [table] = tables_of(GROUND, other)
+        assert table.columns == ()
 
 
 def test_clusters_must_leave_none_of_the_environments_empty() -> None:
@@ -252,7 +257,7 @@ derived:
   sum: sum(total)  # !
   two: day  # !
 primary-key: [id, total, nil]  # !!
-order-by: [at, at]  # !
+order-by: [at, at]  # !!
 partition-by: [total, dya]  # !!
 strategy: fast  # !
 latency: 2 days  # !

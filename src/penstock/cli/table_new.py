@@ -38,7 +38,10 @@ def new(
     registry: Annotated[str, typer.Option(help="URL of a schema registry to propose from.")] = "",
     subject: Annotated[str, typer.Option(help="The registry's subject; else TOPIC-value.")] = "",
     descriptor: Annotated[
-        str, typer.Option(help="A protobuf descriptor file to propose from.")
+        str,
+        typer.Option(
+            help="A protobuf descriptor file, or an Avro schema (.avsc), to propose from."
+        ),
     ] = "",
     message: Annotated[str, typer.Option(help="The protobuf message; else the first.")] = "",
     postgres: Annotated[
@@ -158,7 +161,8 @@ def _from_schema(base: Proposal, *, decoder: str, settings: dict[str, str]) -> P
         if schema.kind is Kind.JSON:
             return json_schemas.propose(base, schema.text)
         decoder = decoder or schema.kind.value.lower()
-    said = {"format": decoder or "protobuf", **{k: v for k, v in settings.items() if v}}
+    guessed = "avro" if settings["descriptor"].endswith(".avsc") else "protobuf"
+    said = {"format": decoder or guessed, **{k: v for k, v in settings.items() if v}}
     opened = open_decoder(_stub(base, said))
     return proposing.from_schema(replace(base, decoder=said), opened.schema)
 

@@ -100,8 +100,9 @@ def parse(text: str) -> Expression:
     try:
         trees = sqlglot.parse(text, dialect=_DIALECT)
     except ParseError as error:
-        why = error.errors[0]["description"] if error.errors else error
-        raise ValueError(f"{text!r} is not SQL: {why}; write e.g. CAST(at AS DATE)") from error
+        found = str(error.errors[0].get("highlight") or "") if error.errors else ""
+        near = f", at {found!r}" if found else ""
+        raise ValueError(f"{text!r} is not SQL{near}; write e.g. CAST(at AS DATE)") from error
     except (SqlglotError, RecursionError) as error:
         raise ValueError(f"{text!r} is not SQL; write e.g. CAST(at AS DATE)") from error
     tree = trees[0] if trees else None

@@ -89,7 +89,8 @@ class Decoder:
     Attributes:
         registry: URL of the schema registry, Confluent's API; empty where none is used.
         subject: in the registry, for the columns; else ``<topic>-value``.
-        descriptor: path or URL of a ``FileDescriptorSet``, where it is not from a registry.
+        descriptor: path or URL of a ``FileDescriptorSet`` or an Avro schema, where it is not from
+            a registry.
         message: full name of the protobuf message; else the schema's first.
         function: ``module:function``, or the name of an entry point of `penstock.decoders`.
     """
@@ -142,8 +143,8 @@ class Merge:
 
     Attributes:
         primary_key: columns that name a row.
-        order_by: columns that say which of two records of a key is newer; after them, and for
-            ``merge-cdc`` after the operation time, the record's offset decides.
+        order_by: columns that say which of two records of a key is newer, and after them the
+            record's offset. Not for ``merge-cdc``: there the source's own order decides.
         namespace: only events of this ``ns`` are for this table; empty takes every event.
         tombstones_ms: how long a deleted key is remembered, so that a late older event does not
             bring its row back.

@@ -18,7 +18,7 @@ __all__ = ["check_decoder"]
 _FIELDS: dict[tables.Format, tuple[str, ...]] = {
     tables.Format.JSON: (),
     tables.Format.PROTOBUF: ("registry", "subject", "descriptor", "message"),
-    tables.Format.AVRO: ("registry", "subject"),
+    tables.Format.AVRO: ("registry", "subject", "descriptor"),
     tables.Format.FUNCTION: ("function",),
 }
 """What may be said beside the format."""
@@ -37,30 +37,25 @@ def check_decoder(entry: Entry[TableDocument]) -> Iterator[Fault]:
             yield document.fault(("decoder", field), what, "Remove it.")
     yield from _check_source(entry, said)
     yield from _check_address(entry)
-    from_schema = decoder.format in {tables.Format.PROTOBUF, tables.Format.AVRO}
-    if not document.content.get("columns") and not from_schema:
+    if not document.content.get("columns") and decoder.format is tables.Format.JSON:
         what = f"there are no columns, and {decoder.format} has no schema to take them from"
         yield document.fault((), f"this Table: {what}", "Add columns: a name and a type each.")
 
 
 def _check_source(entry: Entry[TableDocument], said: set[str]) -> Iterator[Fault]:
     """Yield where nothing, or too much, says what the value looks like."""
-    document, loc = entry.document, ("decoder",)
-    match entry.model.decoder.format:
-        case tables.Format.PROTOBUF:
+    document, loc, kind = entry.document, ("decoder",), entry.model.decoder.format
+    match kind:
+        case tables.Format.PROTOBUF | tables.Format.AVRO:
             found = said & {"registry", "descriptor"}
             if len(found) != 1:
-                what = "decoder: protobuf needs a registry or a descriptor" + (
-                    ", and has both" if found else ""
-                )
-                step = "Write {format: protobuf, registry: https://…}, or descriptor: with a file."
+                both = ", and has both" if found else ""
+                what = f"decoder: {kind} needs a registry or a descriptor{both}"
+                step = f"Write {{format: {kind}, registry: https://…}}, or descriptor: with a file."
                 yield document.fault(loc, what, step)
             elif "subject" in said and "registry" not in said:
                 what = "decoder.subject: is of a registry, and there is none"
                 yield document.fault((*loc, "subject"), what, "Remove it.")
-        case tables.Format.AVRO if "registry" not in said:
-            step = "Write {format: avro, registry: https://…}."
-            yield document.fault(loc, "decoder: avro needs a registry", step)
         case tables.Format.FUNCTION if "function" not in said:
             step = "Write {format: function, function: 'module:function'}."
             yield document.fault(loc, "decoder: function needs the function's name", step)

@@ -112,7 +112,7 @@ class DecoderSpec(Part):
     subject: str = ""
     """The registry's subject for the columns; else the topic's name and `-value`."""
     descriptor: str = ""
-    """Path or URL of a protobuf descriptor file, where no registry is used."""
+    """Path or URL of a protobuf descriptor file or an Avro schema, where no registry is used."""
     message: str = ""
     """Full name of the protobuf message; else the schema's first."""
     function: str = ""
@@ -191,7 +191,7 @@ class TableDocument(Part):
     primary_key: Names = Field(default_factory=list)
     """Columns that name a row; `merge` and `merge-cdc` need them."""
     order_by: Names = Field(default_factory=list)
-    """Columns that tell which of two records of a key is newer."""
+    """Columns that tell which of two records of a key is newer, in `merge`; else their offsets do."""
     namespace: str = ""
     """Of a topic of several tables, take only events of this `ns`."""
     strategy: tables.Strategy = tables.Strategy.AUTO

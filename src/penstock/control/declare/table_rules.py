@@ -24,12 +24,16 @@ __all__ = ["check_table"]
 _MERGES = (tables.TableMode.MERGE, tables.TableMode.MERGE_CDC)
 _ONLY_FOR: dict[str, tuple[tables.TableMode, ...]] = {
     "primary-key": _MERGES,
-    "order-by": _MERGES,
+    "order-by": (tables.TableMode.MERGE,),
     "strategy": _MERGES,
     "tombstones": _MERGES,
     "namespace": (tables.TableMode.MERGE_CDC,),
     "truncation": (tables.TableMode.MERGE_CDC,),
     "bootstrap": _MERGES,
+}
+_WHY_NOT = {
+    # A deletion tells no columns that could be compared.
+    ("order-by", tables.TableMode.MERGE_CDC): ": the source's own order decides, sq and ot",
 }
 _NESTED = (types.Array, types.Map, types.Struct)
 _INEXACT = (types.Primitive.FLOAT, types.Primitive.DOUBLE)
@@ -71,9 +75,10 @@ def _check_mode(entry: Entry[TableDocument]) -> Iterator[Fault]:
         return
     for field, modes in _ONLY_FOR.items():
         if field in document.content and mode not in modes:
+            why = _WHY_NOT.get((field, mode), "")
             yield document.fault(
                 (field,),
-                f"{field}: means nothing in mode: {mode}",
+                f"{field}: means nothing in mode: {mode}{why}",
                 f"Remove it, or write mode: {' or '.join(modes)}.",
             )
     if mode in _MERGES and "primary-key" not in document.content:
@@ -226,12 +231,10 @@ def _written(entry: Entry[TableDocument], field: str) -> list[str]:
 
 def _is_open(entry: Entry[TableDocument]) -> bool:
     """Tell whether there may be columns that the file does not name."""
-    decoder = entry.document.value(("decoder",))
-    named = isinstance(decoder, dict) and not {"registry", "descriptor"}.isdisjoint(decoder)
-    faulty = "columns" in entry.document.content and not isinstance(
-        entry.document.content["columns"], dict
-    )
-    return faulty or (named and not _written(entry, "columns"))
+    has_schema = entry.model.decoder.format is not tables.Format.JSON
+    columns = entry.document.content.get("columns", {})
+    faulty = _is_faulty(entry, "decoder") or not isinstance(columns, dict)
+    return faulty or (has_schema and not columns)
 
 
 def _is_faulty(entry: Entry[TableDocument], field: str) -> bool:
