@@ -205,6 +205,8 @@ class Rounds:
     connectors: Sequence[Connector] = ()
     pauses: Pauses = field(default_factory=lambda: Pauses(first_s=0.5, longest_s=4.0))
     managing: Managing = field(init=False)
+    _pace: threading.Event = field(default_factory=threading.Event)
+    _next_at_s: float = 0.0
 
     def __post_init__(self) -> None:
         settings = Settings(home=self.stack.home, pauses=self.pauses, measure_every_s=0.5)
@@ -220,7 +222,14 @@ class Rounds:
             connectors={one.ident: one for one in self.connectors}, clusters={CLUSTER: cluster}
         )
 
+    def taken(self) -> bool:
+        """Take one round, at most so often that the workers have time for their own."""
+        self._pace.wait(max(0.0, self._next_at_s - time.monotonic()))
+        self.managing.round()
+        self._next_at_s = time.monotonic() + 0.2
+        return True
+
     def status(self, name: str) -> Status:
         """Take one round, and return how the connector is after it."""
-        self.managing.round()
+        self.taken()
         return next(one for one in self.managing.statuses() if one.name == name)
