@@ -122,6 +122,17 @@ def test_plugins_of_ones_own_are_looked_for_class_by_class(tmp_path: Path) -> No
     assert f"plugin.path={tmp_path / 'plugins'}\n" in discovery()
 
 
+@unit
+def test_data_of_a_home_that_is_gone_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name, home in {"kept": "there", "gone": "nowhere", "running": "nowhere"}.items():
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "home").write_text(str(tmp_path / home))
+    (tmp_path / "running/data/postmaster.pid").touch()
+    postgres._sweep(tmp_path)
+    assert sorted(p.parent.name for p in tmp_path.glob("*/home")) == ["kept", "running"]
+
+
 @real
 def test_postgres_takes_the_password_of_its_file_alone(stack: Stack) -> None:
     kept = stack.server.files

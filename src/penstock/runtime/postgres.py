@@ -257,7 +257,19 @@ def _place(kept: Path, user: str | None) -> Path:
     kept.mkdir(parents=True, exist_ok=True)
     if user is None or _is_traversable(kept):
         return kept
-    return _public_place() / hashlib.sha256(str(kept).encode()).hexdigest()[:16]
+    public = _public_place()
+    _sweep(public)
+    place = public / hashlib.sha256(str(kept).encode()).hexdigest()[:16]
+    files.write_atomically(place / "home", str(kept))
+    return place
+
+
+def _sweep(public: Path) -> None:
+    """Remove data of homes that are no more: nobody could find it again."""
+    for note in public.glob("*/home"):
+        owner = Path(note.read_text("utf-8"))
+        if not owner.exists() and not (note.parent / "data" / "postmaster.pid").exists():
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def _public_place() -> Path:
