@@ -134,7 +134,12 @@ def _postgres(name: str, spec: PostgresSpec) -> Settings:
     return Settings(
         connector_class=_POSTGRES,
         fixed=fixed,
-        defaults={"heartbeat.action.query": _HEARTBEAT_QUERY, **ignored},
+        defaults={
+            "heartbeat.action.query": _HEARTBEAT_QUERY,
+            # A database that restarts is back within seconds; Debezium's own wait is ten.
+            "retriable.restart.connector.wait.ms": "2000",
+            **ignored,
+        },
         topics=_topics(("postgres", "tables"), spec.tables, spec.prefix or name, spec.topic),
     )
 

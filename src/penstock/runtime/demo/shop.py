@@ -20,7 +20,7 @@ from typing import Any, assert_never
 
 import psycopg
 
-from penstock.errors import NotReady
+from penstock.errors import NotReady, RemoteError
 
 __all__ = ["DATABASE", "TABLES", "Load", "Pace", "create"]
 
@@ -75,14 +75,14 @@ _FILL_CUSTOMERS = """
 INSERT INTO customers (id, email, name, address, vip)
 SELECT n, 'customer-' || n || '@example.org', 'Customer ' || n,
        jsonb_build_object('street', n || ' Main Street', 'floors', n %% 7), n %% 10 = 0
-FROM generate_series(1, %(customers)s) n ON CONFLICT DO NOTHING
+FROM generate_series(1, %(customers)s) n WHERE NOT EXISTS (SELECT 1 FROM customers)
 """
 _FILL_PRODUCTS = """
 INSERT INTO products (supplier, sku, name, price, tags, weight_kg, available_from, description)
 SELECT n %% 5, 'P-' || n, 'Product ' || n, (n * 137 %% 10000) / 100.0,
        ARRAY['tag-' || n %% 3, 'tag-' || n %% 11], n / 8.0, date '2020-01-01' + n,
        (SELECT string_agg(md5(n || ' ' || m), '') FROM generate_series(1, %(long)s / 32) m)
-FROM generate_series(1, %(products)s) n ON CONFLICT DO NOTHING
+FROM generate_series(1, %(products)s) n WHERE NOT EXISTS (SELECT 1 FROM products)
 """
 _INSERT_ORDERS = """
 INSERT INTO orders (id, customer_id, supplier, sku, quantity, total, status, note)
@@ -193,6 +193,7 @@ class Load:
         self._connect = connect
         self._pace = pace
         self._random = random.Random(seed)  # noqa: S311 - a load, not a secret
+        self._refused = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shop-load", daemon=True)
 
@@ -205,11 +206,14 @@ class Load:
 
         Raises:
             NotReady: when the database keeps it longer than that.
+            RemoteError: when the database had refused a change, so that the load ended early.
         """
         self._stopping.set()
         self._thread.join(within_s)
         if self._thread.is_alive():
             raise NotReady(f"The load's last transaction did not end within {within_s:g} s.")
+        if self._refused:
+            raise RemoteError(f"The load ended early; PostgreSQL said: {self._refused}")
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -220,6 +224,9 @@ class Load:
                 self.interruptions += 1
                 _log.info("the shop's database is away: %s", str(error).strip())
                 self._stopping.wait(_RETRY_S)
+            except psycopg.Error as error:
+                self._refused = str(error).strip()
+                return
 
     def _change(self, connection: psycopg.Connection[Any]) -> None:
         begun_at, before = time.monotonic(), self.changes
