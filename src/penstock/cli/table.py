@@ -14,8 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.cli import table_check, table_explain, table_new, table_verify
-from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
-from penstock.errors import ConfigError, NotReady, Refused
+from penstock.cli.output import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    confirm,
+    print_json,
+    table_console,
+)
+from penstock.errors import ConfigError, NotReady
 from penstock.ingest.settings import Settings
 from penstock.model import tables, types
 from penstock.units import format_ms
@@ -181,7 +188,7 @@ def reset(
     Going back lands records again: an append table has their rows twice then, a merged one does
     not. Going forward leaves records out. Nothing that is in the table is removed.
 
-    Exit codes: 0 done, 3 no such table or no time, 4 not done in time: it stays asked, 5 not agreed.
+    Exit codes: 0 done, 1 not agreed, 3 no such table or no time, 4 not done in time: it stays asked.
     """
     try:
         at = datetime.fromisoformat(to)
@@ -189,9 +196,9 @@ def reset(
         raise ConfigError(f"{to!r} is no time. Write e.g. 2026-11-21T08:00:00Z.") from error
     if at.tzinfo is None:
         raise ConfigError(f"{to!r} has no time zone. Write e.g. {to}Z for UTC.")
-    asked = f"{name} goes on from {at.isoformat()}: rows may come twice or be left out. Do it?"
-    if not yes and not typer.confirm(asked):
-        raise Refused("nothing was done. Agree to the question, or give --yes.")
+    confirm(
+        f"{name} goes on from {at.isoformat()}: rows may come twice or be left out. Do it?", yes=yes
+    )
     _ask(home, name, "reset", wait=wait, timestamp_ms=round(at.timestamp() * 1000))
 
 
@@ -251,31 +258,39 @@ def show(
 
     Exit codes: 0 shown, 3 no such table, 4 nothing has landed yet or the lake cannot be read.
     """
+    declared = _find(home, name)
+    deadline = time.monotonic() + wait
+    look = _newest_letters if dead_letters else _newest_rows
+    found = look(home, declared, rows)
+    while (found is None or not found[1]) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+        found = look(home, declared, rows)
+    if found is None and not dead_letters:
+        raise NotReady(
+            f"table {name!r} has no rows yet: nothing is at {_location(home, declared)}. Start "
+            "ingest (penstock up, or penstock ingest); penstock table status tells how far it is."
+        )
+    shown = found[0].to_pylist()[::-1] if found else []
+    if as_json:
+        print_json(shown)
+        return
+    _print_rows(shown)
+    if found is not None:
+        table_console.print(f"{len(shown)} of {found[1]:,} rows, newest first", style="dim")
+
+
+def _newest_rows(home: Path, table: tables.Table, rows: int) -> tuple[Any, int] | None:
+    from penstock.ingest import showing
+
+    return showing.newest(table, _location(home, table), rows, order_by=_time_column(table))
+
+
+def _newest_letters(home: Path, table: tables.Table, rows: int) -> tuple[Any, int] | None:
     from penstock.ingest import delta, letters
 
-    declared = _find(home, name)
-    path = _location(home, declared)
-    place = (
-        letters.location(declared, path, lake=Settings(home=home).lake) if dead_letters else path
-    )
-    deadline = time.monotonic() + wait
-    table = delta.read_table(place)
-    while (table is None or not table.rows) and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY_S)
-        table = delta.read_table(place)
-    if table is None and not dead_letters:
-        raise NotReady(
-            f"table {name!r} has no rows yet: nothing is at {path}. Start ingest (penstock up, or "
-            "penstock ingest); penstock table status tells how far it is."
-        )
-    order_by = "found_at" if dead_letters else _time_column(declared)
-    found = table.newest(rows, order_by=order_by).to_pylist()[::-1] if table else []
-    if as_json:
-        print_json(found)
-        return
-    _print_rows(found)
-    if table is not None:
-        table_console.print(f"{len(found)} of {table.rows:,} rows, newest first", style="dim")
+    place = letters.location(table, _location(home, table), lake=Settings(home=home).lake)
+    found = delta.read_table(place)
+    return (found.newest(rows, order_by="found_at"), found.rows) if found else None
 
 
 def _declared(home: Path) -> list[tables.Table]:

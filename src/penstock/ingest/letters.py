@@ -157,6 +157,15 @@ class DeadLetters:
             self._lake = None
             raise
 
+    def tidy(self) -> None:
+        """Join small files of letters, if there are any.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        if self._lake is not None:
+            self._lake.tidy()
+
     def remove(self, replayed: pa.Table) -> None:
         """Take letters away that have become rows; those that are not there are fine.
 

@@ -111,7 +111,8 @@ class EmbeddedEngine:
         self._letters.remove(_without(raw, self._pipeline.transform(raw).letters))
 
     def tidy(self) -> Outcome:
-        """Join small files and delete those nobody needs any more."""
+        """Join small files and delete those nobody needs any more, of the letters as well."""
+        self._letters.tidy()
         return self._target.tidy()
 
     def close(self) -> None:
