@@ -149,6 +149,7 @@ def test_a_postgres_source_becomes_settings_that_debezium_takes() -> None:
         ),
         "publication.autocreate.mode": "filtered",
         "publication.name": "penstock_shop",
+        "retriable.restart.connector.wait.ms": "2000",
         "skipped.operations": "none",
         "slot.name": "penstock_shop",
         "snapshot.mode": "initial",
