@@ -19,10 +19,11 @@ import pyarrow as pa
 from penstock.errors import Conflict, DataError
 from penstock.ingest import letters
 from penstock.ingest.engines import Report, spark_pipeline, spark_sources
-from penstock.ingest.engines.spark_offsets import Offsets, missing, next_batch
+from penstock.ingest.engines.spark_offsets import Offsets, Span, missing, next_batch
 from penstock.ingest.engines.spark_session import (
     SparkSettings,
     kept,
+    let_go,
     own_session,
     translated,
 )
@@ -30,7 +31,7 @@ from penstock.ingest.engines.spark_targets import SparkTarget, open_target
 from penstock.ingest.ledger import BatchPlan
 from penstock.ingest.locations import Location
 from penstock.ingest.pipeline import Pipeline
-from penstock.ingest.plan import Gap, Positions, Source, Tally
+from penstock.ingest.plan import Gap, Partition, Positions, Source, Tally
 from penstock.ingest.targets import Outcome
 from penstock.model import tables
 from penstock.model.clusters import Cluster
@@ -108,6 +109,7 @@ class SparkEngine:
         self._offsets = offsets
         self._sources = sources
         self._records = records
+        self._spans: dict[Partition, Span] = {}
         self.record_ids = self._pipeline.record_ids
 
     @property
@@ -137,16 +139,12 @@ class SparkEngine:
             NotReady: when no cluster answers.
             Refused: when a cluster denies the topic, or it is not the one that was read before.
         """
-        spans = self._offsets.look_everywhere(self._sources)
-        return next_batch(number, standing, spans, records=self._records)
+        self._spans = self._offsets.look_everywhere(self._sources)
+        return next_batch(number, standing, self._spans, records=self._records)
 
     def lag(self, positions: Positions) -> int:
-        """Return how many offsets lie between the positions and the newest records.
-
-        Raises:
-            NotReady: when no cluster answers.
-        """
-        spans = self._offsets.look_everywhere(self._sources).items()
+        """Return how many offsets lie between the positions and what was there at the last look."""
+        spans = self._spans.items()
         return sum(max(0, end - positions.get(p, first)) for p, (first, end) in spans)
 
     def run(self, plan: BatchPlan, raw: pa.Table | None, *, lost: Sequence[Gap] = ()) -> Report:
@@ -163,8 +161,9 @@ class SparkEngine:
         return self._target.inner.tidy()
 
     def close(self) -> None:
-        """Leave the clusters; the session is the process's."""
+        """Leave the clusters, and the table's own session."""
         self._offsets.close()
+        let_go(self._session)
 
     def _carry_out(self, plan: BatchPlan, raw: DataFrame | None, lost: Sequence[Gap]) -> Report:
         if raw is None:

@@ -31,6 +31,7 @@ __all__ = [
     "close_session",
     "configuration",
     "kept",
+    "let_go",
     "open_session",
     "own_session",
     "translated",
@@ -41,6 +42,7 @@ _DRIVERS: list[spark_jvm.Driver] = []
 """At most one: pyspark knows one JVM a process."""
 _REMOTE = "sc://"
 _ARROW_RECORDS = 50_000
+_ARROW_BYTES = 64 * 2**20
 _CONFLICT = re.compile(r"Concurrent\w+Exception|DELTA_CONCURRENT|\[DELTA_.*CONFLICT")
 _CONFIG_ERROR = re.compile(r"penstock\.errors\.ConfigError: (.*)")
 
@@ -48,6 +50,7 @@ _CONFIG_ERROR = re.compile(r"penstock\.errors\.ConfigError: (.*)")
 _SESSION: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_RECORDS),
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(_ARROW_BYTES),
     # The guard of merges is one text for every engine, with names quoted as in standard SQL.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
@@ -152,6 +155,12 @@ def own_session(settings: SparkSettings) -> SparkSession:
     for name, value in configuration(settings).items():
         builder = builder.config(name, value)
     return builder.create()
+
+
+def let_go(session: SparkSession) -> None:
+    """Let go of a session from `own_session`; the server of Spark Connect would keep it."""
+    if type(session).__module__.startswith("pyspark.sql.connect"):
+        session.stop()
 
 
 def close_session(session: SparkSession) -> None:
