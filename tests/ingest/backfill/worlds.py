@@ -1,0 +1,75 @@
+"""Tables and loads of the backfill's tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from penstock.ingest import delta, letters
+from penstock.ingest.backfill import asking
+from penstock.ingest.backfill.files import Files
+from penstock.ingest.backfill.loading import Load
+from penstock.ingest.locations import locate
+from penstock.model import tables
+
+
+def shop(topic: str, *, mode: tables.TableMode = tables.TableMode.MERGE_CDC) -> tables.Table:
+    return tables.Table(
+        name="shop",
+        topic=topic,
+        environment="test",
+        owner="tests",
+        path="shop",
+        mode=mode,
+        latency_ms=100,
+        columns=(
+            tables.Column(name="id", type="long", nullable=False),
+            tables.Column(name="v", type="long"),
+            tables.Column(name="note", type="string"),
+        ),
+        merge=tables.Merge(primary_key=("id",)),
+    )
+
+
+def load_of(
+    table: tables.Table,
+    lake: Path | str,
+    archive: Path | str,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    stopping: threading.Event | None = None,
+    piece_rows: int = 10,
+    rate: float = 0.0,
+    **asked: Any,
+) -> Load:
+    place = locate(table.path, lake=lake)
+    files = Files(locate(str(archive), lake=lake))
+    planned = asking.planned(table, place, files, piece_rows=piece_rows, **asked)
+    return Load(
+        table,
+        planned,
+        files,
+        place=place,
+        letters_place=letters.location(table, place, lake=lake),
+        clock=clock,
+        rate=rate,
+        stopping=stopping or threading.Event(),
+    )
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]] | pa.Table, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(
+        pa.Table.from_pylist(rows) if isinstance(rows, list) else rows, path, **options
+    )
+
+
+def rows_in(path: Path) -> list[dict[str, Any]]:
+    table = delta.read_table(path)
+    return pa.table(table.newest(10**9)).to_pylist() if table else []
