@@ -21,10 +21,10 @@ MERGE_S = 0.1
 """CPU seconds of a merge beside the rows: planning, the log, the batch's own fold."""
 COPY_S_PER_MILLION = 0.5
 """CPU seconds to read and write a million rows of the touched files."""
-CHANGES_S_PER_MILLION = 5.0
+CHANGES_S_PER_MILLION = 3.0
 """CPU seconds to fold and join a million changes, whichever way they take."""
-APPEND_S = 0.012
-"""CPU seconds to append up to 10,000 changes to the log."""
+APPEND_S = 0.03
+"""CPU seconds to fold up to 10,000 changes, append them to the log, and write the number."""
 APPENDED_ROWS = 10_000
 
 MOST_FOLD_ROWS = 1_000_000
