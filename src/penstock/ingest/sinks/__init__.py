@@ -1,1 +1,1 @@
-"""Copies of tables in other stores."""
+"""Copies of tables in other stores: `snowflake`."""
