@@ -65,7 +65,7 @@ def queried_rows(target: change_log.ChangeLogTarget) -> dict[tuple[int, str], di
     cuts=st.lists(st.integers(0, 16), max_size=3),
     folds=st.sets(st.integers(1, 4)),
 )
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_table_and_log_come_to_what_the_changes_come_to(
     tmp_path_factory: pytest.TempPathFactory,
     history: list[Event],

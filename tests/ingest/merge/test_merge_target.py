@@ -41,7 +41,7 @@ def rows_in(target: merge.MergeTarget) -> dict[tuple[int, str], dict[str, Any]]:
 
 
 @given(history=histories(), cuts=st.lists(st.integers(0, 16), max_size=3))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_batches_come_to_what_the_changes_come_to(
     tmp_path_factory: pytest.TempPathFactory, history: list[Event], cuts: list[int]
 ) -> None:
