@@ -112,7 +112,9 @@ def encoded(events: Sequence[Event]) -> list[bytes | None]:
     return [json.dumps(event).encode() for event in events]
 
 
-@pytest.mark.parametrize("order", [("spark",) * 4, ("embedded",) * 4, ("embedded", "spark") * 2])
+@pytest.mark.parametrize(
+    "order", [("spark",) * 2, ("embedded",) * 4, ("embedded", "spark", "embedded")]
+)
 def test_events_in_any_order_with_repeats_come_to_the_same_rows(
     make: Make, order: tuple[str, ...]
 ) -> None:
@@ -136,7 +138,7 @@ def test_a_kill_around_a_merge_changes_nothing_twice(
     case = make(tables.TableMode.MERGE_CDC)
     events = history(60, seed=7)
     case.send([*encoded(events[:30]), *POISON])
-    case.step("spark")
+    case.step("embedded")
     case.send([*encoded(events[30:]), *POISON])
     with case.engine("spark") as engine:
         planned = case.plan(engine)
@@ -160,13 +162,14 @@ def test_a_kill_around_a_merge_changes_nothing_twice(
 
 def test_a_late_change_brings_no_deleted_row_back(make: Make) -> None:
     case = make(tables.TableMode.MERGE_CDC)
-    for event in (
-        change("I", 1, 1, price="1.00", note="a"),
-        change("D", 1, 5),
-        change("U", 1, 3, note="late"),
+    for engine, event in (
+        ("embedded", change("I", 1, 1, price="1.00", note="a")),
+        ("spark", change("D", 1, 5)),
+        ("embedded", change("U", 1, 3, note="late")),
+        ("spark", change("U", 1, 4, note="late as well")),
     ):
         case.send(encoded([event]))
-        case.step("spark")
+        case.step(engine)
     assert found(case) == {}
 
 
@@ -174,7 +177,7 @@ def test_a_truncation_stops_or_empties_the_table_as_declared(make: Make) -> None
     case = make(tables.TableMode.MERGE_CDC)
     rows = [change("I", key, key + 1, price="1.00", note="old") for key in range(3)]
     case.send(encoded(rows))
-    case.step("spark")
+    case.step("embedded")
     emptied = {**change("T", 0, 10), "pk": None, "va": None}
     case.send(encoded([emptied, change("I", 7, 11, price="2.00", note="new")]))
     with pytest.raises(Refused, match="TRUNCATE"):
