@@ -189,13 +189,17 @@ def find_gap(partition: Partition, *, position: int, first: int, end: int) -> Ga
     return Gap(partition=partition, first=position, end=max(position, first))
 
 
+_POLLED_WITHIN_MS = 150
+"""A record may have waited so long until it is seen."""
+
+
 def linger_ms(latency_ms: int, *, commit_ms: float) -> float:
     """Return how long a batch may gather so that gather and commit stay within the latency.
 
     Half of the latency is kept for gathering whatever a commit takes; otherwise slow commits would
     make small batches, and small batches more commits.
     """
-    return max(latency_ms / 2, latency_ms - 2 * commit_ms)
+    return max(latency_ms / 2, latency_ms - 2 * commit_ms - _POLLED_WITHIN_MS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

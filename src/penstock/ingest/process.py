@@ -44,8 +44,8 @@ def run(settings: Settings) -> None:
 
     Raises:
         ConfigError: when the address to listen on is wrong.
-        NotReady: when a worker does not end in time, or the port is taken; what was committed is
-            kept.
+        NotReady: when a worker does not end in time after that, or the port is taken; what was
+            committed is kept.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,11 +109,13 @@ class _Process:
     def _follow(self, mine: Mapping[str, tables.Table]) -> None:
         """Run exactly the tables that are this process's, each as it is declared."""
         self._client.metadata.need(sorted({table.topic for table in mine.values()}))
-        stale = [w for ident, w in self._workers.items() if mine.get(ident) != w.table]
-        self._stop(stale)
-        for worker in stale:
-            del self._workers[worker.table.ident]
-            self._shared.release(worker.table.ident)
+        for ident, worker in list(self._workers.items()):
+            if mine.get(ident) != worker.table:
+                worker.stop()
+                # A long commit is not waited for here: the other tables' leases are to be renewed.
+                if worker.join(0):
+                    del self._workers[ident]
+                    self._shared.release(ident)
         for ident, table in mine.items():
             if ident not in self._workers:
                 self._workers[ident] = Worker(

@@ -58,7 +58,8 @@ class Shared:
             declared: the tables this process may run, by ident.
             running: those it runs now.
         """
-        if self._clock() - self._exchanged_at >= self._settings.lease_s / 4:
+        late = self._clock() - self._exchanged_at >= self._settings.lease_s / 4
+        if late or set(declared) - set(self._leases):
             self._exchanged_at = self._clock()
             try:
                 self._renew(declared, running)
@@ -68,7 +69,7 @@ class Shared:
         return {i: t for i, t in declared.items() if i in held and i not in self._given}
 
     def release(self, ident: str) -> None:
-        """Let go of a table that this process does not run any more."""
+        """Let go of a table that this process does not run any more, for now or for good."""
         self._given.discard(ident)
         lease = self._leases.pop(ident, None)
         try:
