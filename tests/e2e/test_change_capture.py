@@ -13,6 +13,7 @@ pytestmark = pytest.mark.real
 PARTS = ["ingest", "connect-primary-1", "primary-1", "postgres-shop"]
 
 
+@pytest.mark.timeout(900)
 def test_the_shop_is_equal_after_a_kill_of_every_part(tmp_path, wait_until):
     """Without Java, javac and Maven on PATH: the transform is compiled on the wheel's Java."""
     home = tmp_path / "home"
