@@ -33,7 +33,7 @@ CALLS: dict[str, tuple[Any, str]] = {
 
 
 def die_at(point: str, *, at: int) -> None:
-    """Make the process end around the n-th call, which is real."""
+    """Make the process end around the n-th call that goes well, which is real."""
     call, _, when = point.partition("-")
     owner, name = CALLS[call]
     real: Callable[..., Any] = getattr(owner, name)
@@ -41,10 +41,10 @@ def die_at(point: str, *, at: int) -> None:
 
     def patched(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
-        count += 1
-        if when == "before" and count == at:
+        if when == "before" and count + 1 == at:
             os.kill(os.getpid(), signal.SIGKILL)
         result = real(*args, **kwargs)
+        count += 1  # of calls that did what they do
         if when == "after" and count == at:
             os.kill(os.getpid(), signal.SIGKILL)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,6 +36,14 @@ def shop(topic: str, *, mode: tables.TableMode = tables.TableMode.MERGE_CDC) -> 
         ),
         merge=tables.Merge(primary_key=("id",)),
     )
+
+
+def event(
+    operation: str, key: int, v: int | None, *, sequence: int | None, at_ms: int = 1
+) -> bytes:
+    told: dict[str, Any] = {"oc": operation, "ns": "shop", "ot": at_ms, "pk": {"id": key}}
+    told["va"] = None if operation == "D" else {"v": v, "note": f"n{v}"}
+    return json.dumps(told | ({} if sequence is None else {"sq": sequence})).encode()
 
 
 def load_of(

@@ -7,7 +7,7 @@ Guarantee: each piece is in the table exactly when its number is in the table's 
 own application id, ``penstock/<table>/<name of the load>``; after a kill the next piece is the one
 after it. Appended records that the live stream has landed, or will land, are left out; merged rows
 replace none that is newer by its marks. Where a live batch comes in between, the piece is tried
-again. Never moves the live stream's number.
+again, and in the end the live stream stands still for it. Never moves the live stream's number.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ import pyarrow as pa
 from penstock.errors import Conflict, NotReady
 from penstock.ingest import changes, ledger, letters, plan
 from penstock.ingest.backfill import shaping
+from penstock.ingest.backfill.beside import BesideTarget
 from penstock.ingest.backfill.files import LINE, Files, is_raw
 from penstock.ingest.backfill.landed import Landed
 from penstock.ingest.backfill.pieces import Loads, Part, Plan
+from penstock.ingest.backfill.turns import Turn
 from penstock.ingest.engines import spoiled
 from penstock.ingest.locations import Location
 from penstock.ingest.pipeline import Pipeline
@@ -42,8 +44,10 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
 _FIRST_BACKOFF_S = 0.1
-_LONGEST_BACKOFF_S = 15.0
+_LONGEST_BACKOFF_S = 5.0
 _POISON_SAMPLE = 1_000
+_PATIENCE = 3
+"""Conflicts after which the live stream is asked to stand still for one piece."""
 
 
 class State(StrEnum):
@@ -134,6 +138,13 @@ class Load:
             DataError: when too much is poison, or a file is broken.
             Refused: when the table is not what is declared, or rows are not what the table takes.
         """
+        turn = Turn(self._place, self._plan.name)
+        try:
+            return self._run(turn)
+        finally:
+            turn.give_back()
+
+    def _run(self, turn: Turn) -> Loaded:
         failures = 0
         while self._goes_on():
             begun_at = time.monotonic()
@@ -142,11 +153,14 @@ class Load:
             except (Conflict, NotReady) as error:
                 self._target = None
                 failures += 1
+                if failures >= _PATIENCE and isinstance(error, Conflict):
+                    turn.take()
                 self._tell(state=State.WAITING, error=error.message)
                 longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0**failures)
                 self._stopping.wait(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 continue
             failures = 0
+            turn.give_back()
             if done is None:
                 self._tell(state=State.DONE)
                 return self.loaded
@@ -177,10 +191,8 @@ class Load:
             Conflict: when another process has moved the table on.
             NotReady: when the storage fails.
         """
-        if self._target is None:
-            self._target = open_target(self._load, self._place, self._pipeline.schema)
-        self._target.refresh()
-        number = self._target.last + 1
+        target = self._opened()
+        number = target.last + 1
         if number > len(self._plan.pieces):
             self.loaded = replace(self.loaded, pieces=len(self._plan.pieces))
             return None
@@ -192,7 +204,7 @@ class Load:
         if tally.spoiled:
             raise spoiled(self._table, tally, dead)
         self._letters.write(number, dead)
-        self._target.commit(number, self._sorted(rows))
+        target.commit(number, self._sorted(rows))
         self._tally = tally
         self._tell(
             state=State.RUNNING,
@@ -202,6 +214,21 @@ class Load:
             letters=self.loaded.letters + dead.num_rows,
         )
         return records
+
+    def _opened(self) -> Target:
+        """Return the table as it is now, mended when this process has just begun."""
+        schema = self._pipeline.schema
+        if self._target is not None:
+            self._target.refresh()
+        elif self._table.mode is tables.TableMode.APPEND:
+            self._target = open_target(self._load, self._place, schema)
+        else:
+            beside = BesideTarget(self._load, self._place, schema)
+            if beside.last:
+                last = self._plan.pieces[beside.last - 1]
+                beside.mend(pa.concat_tables([self._rows(part)[1] for part in last]))
+            self._target = beside
+        return self._target
 
     def _rows(self, part: Part) -> tuple[int, pa.Table, pa.Table]:
         """Return how many records a part has, their rows and their letters."""
