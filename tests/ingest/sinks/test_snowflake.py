@@ -10,15 +10,25 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from deltalake.schema import Field, PrimitiveType
+from snowflake.connector import errors
+from tests.ingest.merge.worlds import SCHEMA as MERGED
+from tests.ingest.merge.worlds import Event, shop, table_of
 from tests.ingest.sinks import worlds
 from tests.ingest.sinks.worlds import Lake, copied_rows
 
-from penstock.errors import ConfigError, Conflict, Refused
-from penstock.ingest.sinks import snowflake, snowflake_sql
+from penstock.errors import ConfigError, Conflict, NotReady, Refused, RemoteError
+from penstock.ingest.locations import Location
+from penstock.ingest.sinks import feed, snowflake, snowflake_client, snowflake_sql, versions
+from penstock.ingest.sinks.snowflake_client import account_from, connected
+from penstock.ingest.targets import merge
+from penstock.runtime import ports
 
 pytestmark = pytest.mark.real
 
@@ -29,6 +39,12 @@ STEPS = ("connected", "staged", "loaded", "deleted", "inserted", "committed")
 
 def copy(lake, client, *, table=None, **told):
     return snowflake.copy(table or worlds.orders(), lake.place, client, **told)
+
+
+def event(ident, offset, operation="I"):
+    return Event(
+        key=(ident, "p"), operation=operation, offset=offset, values={"a": ident, "b": "x"}
+    )
 
 
 def staging_tables(client):
@@ -182,6 +198,88 @@ def test_of_two_copies_at_once_one_changes_nothing(lake, client, open_client):
         copy(lake, client, told=overtake)
     assert overtaken
     assert copied_rows(client) == lake.rows()
+
+
+def test_what_is_large_goes_in_many_files_and_transactions(lake, client, monkeypatch):
+    monkeypatch.setattr(feed, "_PIECE_BYTES", 1)
+    monkeypatch.setitem(versions.missing.__kwdefaults__, "at_most", 2)
+    lake.append(range(10))
+    lake.append(range(10, 20))
+    steps = []
+    copy(lake, client, told=steps.append)
+    assert steps.count("staged") == 2
+    for number in range(5):
+        lake.upsert([10, number, 30 + number], f"text {number}")
+    steps.clear()
+    copy(lake, client, told=steps.append)
+    assert steps.count("committed") == 3
+    assert steps.count("staged") > 3
+    assert copied_rows(client) == lake.rows()
+
+
+def test_a_table_that_penstock_merges_is_copied_with_what_it_keeps(tmp_path, client):
+    table = replace(shop(), change_feed=True)
+    place = Location(uri=str(tmp_path / "merged"))
+    target = merge.open_merge(table, place, MERGED)
+    target.commit(1, table_of([event(1, 1), event(2, 2)]))
+    copy_of = snowflake.copy(table, place, client)
+    target.commit(2, table_of([event(2, 3, "D"), event(3, 4)]))
+    snowflake.copy(table, place, client)
+    keys = client.run(f'SELECT ID, _OFFSET FROM "{copy_of.table}" ORDER BY ID')
+    assert [(int(key), int(offset)) for key, offset in keys] == [(1, 1), (3, 4)]
+
+
+def key_file(directory, passphrase):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path = directory / "key.p8"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(passphrase),
+        )
+    )
+    return str(path)
+
+
+def test_a_key_opens_a_session_and_a_wrong_passphrase_is_told(snowflake_server, database, tmp_path):
+    told = {
+        **snowflake_server.environment,
+        "SNOWFLAKE_PRIVATE_KEY_FILE": key_file(tmp_path, b"right"),
+        "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "right",
+    }
+    with connected(account_from(told), database=database, schema="SHOP") as client:
+        assert client.run("SELECT 1") == [(1,)]
+    wrong = account_from({**told, "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "hidden"})
+    with pytest.raises(ConfigError) as raised, connected(wrong, database=database, schema="SHOP"):
+        pass
+    assert "hidden" not in raised.value.message
+
+
+def test_a_server_that_is_not_there_is_waited_for_by_who_asked(snowflake_server, tmp_path):
+    free = ports.allocate(tmp_path, ["nobody"])["nobody"]
+    account = account_from({**snowflake_server.environment, "SNOWFLAKE_PORT": str(free)})
+    with (
+        pytest.raises(NotReady, match="cannot be reached"),
+        connected(account, database="A", schema="B"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.DatabaseError("Incorrect username or password", errno=250001), ConfigError),
+        (errors.ProgrammingError("JWT token is invalid", errno=390144), ConfigError),
+        (errors.ProgrammingError("Object does not exist", errno=2003), ConfigError),
+        (errors.ProgrammingError("Insufficient privileges", errno=3001), Refused),
+        (errors.ProgrammingError("has locked table", errno=625), NotReady),
+        (errors.OperationalError("timed out", errno=251011), NotReady),
+        (errors.ProgrammingError("Numeric value is not recognized", errno=100038), RemoteError),
+    ],
+)
+def test_errors_are_told_by_what_can_be_done(error, told):
+    assert type(snowflake_client._told(error)) is told
 
 
 class Copier:

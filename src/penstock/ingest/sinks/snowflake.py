@@ -2,7 +2,7 @@
 
     position (in Snowflake) ─missing─▶ whole table, or a span of versions
          ▲                                 └─▶ Parquet files ─PUT─▶ a stage ─COPY INTO─▶ staging table
-         └── one transaction: position moved · changed rows deleted · their new state inserted ◀──┘
+         └── one transaction: changed rows deleted · their new state inserted · position moved ◀──┘
 
 Guarantee: the copy is what the table was at the version its position tells, hard deletes included,
 and readers never see anything in between. A copy that is killed at any point is made again from its
@@ -168,7 +168,6 @@ def _whole(run: _Copy, position: Position | None) -> Copied:
         changes = _load(run, table, feed.rows(run.lake))
         former = _prepared(run, position)
         with run.client.transaction():
-            _move(run, former=former, version=run.lake.version)
             deleted = run.client.count(snowflake_sql.empty(run.name))
             run.told("deleted")
             inserted = 0
@@ -176,6 +175,7 @@ def _whole(run: _Copy, position: Position | None) -> Copied:
                 sql = snowflake_sql.insert_rows(run.name, table, run.columns)
                 inserted = run.client.count(sql)
             run.told("inserted")
+            _move(run, former=former, version=run.lake.version)
         run.told("committed")
     return Copied(
         table=run.name,
@@ -238,7 +238,6 @@ def _follow(run: _Copy, spans: Iterable[Span]) -> Copied:
         with _staging(run) as table:
             staged = _load(run, table, _allowed(run, feed.changes(run.lake, span)))
             with run.client.transaction():
-                _move(run, former=span.first - 1, version=span.last)
                 if staged and run.key:
                     sql = snowflake_sql.remove_changed(run.name, table, run.key)
                     deleted += run.client.count(sql)
@@ -247,6 +246,7 @@ def _follow(run: _Copy, spans: Iterable[Span]) -> Copied:
                     sql = snowflake_sql.insert_rows(run.name, table, run.columns, key=run.key)
                     inserted += run.client.count(sql)
                 run.told("inserted")
+                _move(run, former=span.first - 1, version=span.last)
             run.told("committed")
         changes += staged
     return Copied(
@@ -270,7 +270,10 @@ def _allowed(run: _Copy, changes: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _move(run: _Copy, *, former: int | None, version: int) -> None:
-    """Move the position: the first statement of a transaction, so that others wait for its end."""
+    """Move the position, or undo the transaction where another process has moved it.
+
+    The last statement: the copies of a schema's tables share what it locks.
+    """
     values = (version, *_state(run), run.name, *(() if former is None else (former,)))
     _moved(run, run.client.count(snowflake_sql.move_position(former=former), values))
 

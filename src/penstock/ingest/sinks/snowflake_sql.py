@@ -143,8 +143,9 @@ def load(staging: str) -> str:
 
 def remove_changed(table: str, staging: str, key: Sequence[str]) -> str:
     """Return what deletes every row that has a change."""
-    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in key)
-    return f"DELETE FROM {quoted(table)} AS t USING {staging} AS s WHERE {same}"  # noqa: S608 - names are quoted
+    own = quoted(table)
+    same = " AND ".join(f"{own}.{quoted(name)} = {staging}.{quoted(name)}" for name in key)
+    return f"DELETE FROM {own} USING {staging} WHERE {same}"  # noqa: S608 - names are quoted
 
 
 def empty(table: str) -> str:
