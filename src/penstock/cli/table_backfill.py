@@ -110,6 +110,10 @@ def archive(
     logs.set_up()
     if kind not in set(Format):
         raise ConfigError(f"{kind!r} is no format of archives. Write one of {', '.join(Format)}.")
+    try:
+        every_s = parse_ms(every) / 1000
+    except ValueError as error:
+        raise ConfigError(f"--every: {error}") from error
     stopping = _stopping()
     with connect("penstock-archive", control=control or None, home=home) as client:
         environment, _, short = topic.rpartition("/")
@@ -119,7 +123,7 @@ def archive(
             topic=found.ident,
             place=locate(to, lake=Path.cwd()),
             kind=Format(kind),
-            every_s=parse_ms(every) / 1000,
+            every_s=every_s,
         )
         console.print(f"archiving {route.topic} to {route.place}, every {every}")
         Archiver(route, snapshot=client.metadata.snapshot, stopping=stopping).run()
