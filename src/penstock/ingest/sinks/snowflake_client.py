@@ -21,7 +21,9 @@ from penstock.errors import ConfigError, NotReady, PenstockError, Refused, Remot
 
 __all__ = ["Account", "Client", "account_from", "connected"]
 
-_LOGIN_S, _NETWORK_S = 60, 600
+_LOGIN_S = 60
+_NETWORK_S = 4 * 3600
+"""The connector cancels a statement by this as well, and the first load of a table may be long."""
 _SESSION = {
     "TIMEZONE": "UTC",
     "QUERY_TAG": "penstock",
