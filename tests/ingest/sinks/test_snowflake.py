@@ -127,6 +127,20 @@ def test_a_column_of_another_type_needs_a_full_copy(lake, client):
     assert copied_rows(client) == lake.rows()
 
 
+def test_a_decimal_with_more_digits_follows_in_place(lake, client):
+    lake.append([1, 2])
+    copy(lake, client)
+    client.run(f'ALTER TABLE "{NAME}" ALTER COLUMN "PRICE" SET DATA TYPE NUMBER(10,2)')
+    position = client.run(f"SELECT COLUMNS FROM {snowflake_sql.POSITIONS}")[0][0]
+    narrow = json.dumps({**json.loads(position), "PRICE": "NUMBER(10,2)"})
+    client.run(f"UPDATE {snowflake_sql.POSITIONS} SET COLUMNS = ?", (narrow,))
+    lake.append([3])
+    assert not copy(lake, client).whole
+    described = {row[0]: row[1] for row in client.run(f'DESCRIBE TABLE "{NAME}"')}
+    assert described["PRICE"] == "NUMBER(12,2)"
+    assert copied_rows(client) == lake.rows()
+
+
 def test_changes_that_are_not_kept_any_more_are_told(lake, client):
     lake.append([1])
     copy(lake, client)
@@ -177,7 +191,7 @@ def test_a_table_of_somebody_else_is_not_touched(lake, client):
 
 def test_a_keyed_table_without_feed_is_refused(tmp_path, client):
     lake = Lake(path=tmp_path / "plain").create(feed=False)
-    with pytest.raises(ConfigError, match="change_feed: true"):
+    with pytest.raises(ConfigError, match="change-feed: true"):
         copy(lake, client)
 
 

@@ -132,7 +132,7 @@ def _begun(
     if key and not feed.has_feed(lake):
         raise ConfigError(
             f"table {table.ident} keeps no change data feed, so updates and deletes are not known. "
-            "Declare change_feed: true for it."
+            "Declare change-feed: true for it."
         )
     return _Copy(
         client=client,
