@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from penstock.connect.observations import Observed, State, Task
-from penstock.connect.plan import (
+from penstock.connectors.observations import Observed, State, Task
+from penstock.connectors.plan import (
     Action,
     Configure,
     Create,

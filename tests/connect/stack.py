@@ -16,12 +16,12 @@ import confluent_kafka
 import psutil
 import psycopg
 
-from penstock.connect.declared import Declared
-from penstock.connect.process import Managing
-from penstock.connect.rest import Connect
-from penstock.connect.settings import Settings
-from penstock.connect.statuses import Status
-from penstock.connect.tries import Pauses
+from penstock.connectors.declared import Declared
+from penstock.connectors.process import Managing
+from penstock.connectors.rest import Connect
+from penstock.connectors.settings import Settings
+from penstock.connectors.statuses import Status
+from penstock.connectors.tries import Pauses
 from penstock.kafka.admin import Admin
 from penstock.model.clusters import AuthMode, Cluster
 from penstock.model.connectors import Connector, Kind

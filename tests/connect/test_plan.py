@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.connect.simulated import carried_out, in_state, running
 
-from penstock.connect.observations import Observed, State, Task
-from penstock.connect.plan import (
+from penstock.connectors.observations import Observed, State, Task
+from penstock.connectors.plan import (
     Configure,
     Create,
     Plan,
@@ -20,8 +20,8 @@ from penstock.connect.plan import (
     fingerprint,
     make_plan,
 )
-from penstock.connect.tries import Pauses, Tries
-from penstock.connect.wanted import OWNER, SWITCH, Wanted, make_wanted
+from penstock.connectors.tries import Pauses, Tries
+from penstock.connectors.wanted import OWNER, SWITCH, Wanted, make_wanted
 from penstock.model.connectors import Connector, ConnectorState, Kind
 
 pytestmark = pytest.mark.unit

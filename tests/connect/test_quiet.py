@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.connect.stack import CLUSTER, Rounds, Shop
 
-from penstock.connect.statuses import Condition
+from penstock.connectors.statuses import Condition
 from penstock.control import declare
 from penstock.control.declare import EstateFile
 from penstock.kafka.admin import Admin

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from tests.connect.stack import CLUSTER, Rounds, Shop, Stack
 
-from penstock.connect.observations import State
-from penstock.connect.statuses import Condition
-from penstock.connect.wanted import OWNER
+from penstock.connectors.observations import State
+from penstock.connectors.statuses import Condition
+from penstock.connectors.wanted import OWNER
 from penstock.errors import Conflict
 from penstock.kafka.admin import Admin
 from penstock.runtime import supervised

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from penstock.connect.observations import State
-from penstock.connect.rest import Connect
+from penstock.connectors.observations import State
+from penstock.connectors.rest import Connect
 from penstock.errors import ConfigError, Conflict, NotFound, NotReady, RemoteError
 
 pytestmark = pytest.mark.unit

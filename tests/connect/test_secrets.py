@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.connect import secrets
+from penstock.connectors import secrets
 from penstock.errors import NotReady
 
 pytestmark = pytest.mark.unit

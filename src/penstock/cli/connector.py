@@ -25,11 +25,11 @@ from penstock.cli.output import (
 from penstock.errors import ConfigError, NotFound, NotReady
 
 if TYPE_CHECKING:
-    from penstock.connect.declared import Declared
-    from penstock.connect.deleting import Doomed
-    from penstock.connect.observations import Observed
-    from penstock.connect.rest import Connect
-    from penstock.connect.settings import Settings
+    from penstock.connectors.declared import Declared
+    from penstock.connectors.deleting import Doomed
+    from penstock.connectors.observations import Observed
+    from penstock.connectors.rest import Connect
+    from penstock.connectors.settings import Settings
     from penstock.model.connectors import Connector
 
 __all__ = ["register"]
@@ -87,7 +87,7 @@ def list_connectors(
 
     Exit codes: 0 listed, 4 no control plane answers, and none ever told this home its connectors.
     """
-    from penstock.connect import statuses
+    from penstock.connectors import statuses
 
     declared = _declared(home)
     rows: dict[tuple[str, str], dict[str, Any]] = {
@@ -140,8 +140,8 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 
     Exit codes: 0 every connector is as declared, also when there is none; 1 some is not.
     """
-    from penstock.connect import statuses
-    from penstock.connect.settings import Settings
+    from penstock.connectors import statuses
+    from penstock.connectors.settings import Settings
 
     known = statuses.read(Settings(home=home).state)
     if as_json:
@@ -164,7 +164,7 @@ def validate(
 
     Exit codes: 0 taken, 3 not taken, or no such connector, 4 its group does not answer.
     """
-    from penstock.connect.wanted import OWNER, make_wanted
+    from penstock.connectors.wanted import OWNER, make_wanted
 
     one = _find(home, name)
     settings = _settings(home, group, secrets)
@@ -202,7 +202,7 @@ def pause(name: NameArgument, home: HomeOption = DEFAULT_HOME, group: GroupOptio
 
     Exit codes: 0 paused, 3 no such connector, 4 its group does not answer.
     """
-    from penstock.connect.wanted import SWITCH
+    from penstock.connectors.wanted import SWITCH
 
     cluster, plain = _place(home, name, group)
     with _open(home, cluster, group) as opened:
@@ -218,7 +218,7 @@ def resume(name: NameArgument, home: HomeOption = DEFAULT_HOME, group: GroupOpti
     Exit codes: 0 done, 3 no such connector, 4 its group does not answer, 5 it is declared paused
     or stopped.
     """
-    from penstock.connect.wanted import SWITCH
+    from penstock.connectors.wanted import SWITCH
     from penstock.errors import Refused
 
     cluster, plain = _place(home, name, group)
@@ -252,7 +252,7 @@ def delete(
     Exit codes: 0 removed, 1 said no, 3 no such connector, 4 the group or the database does not
     answer, 5 it is declared, or not Penstock's.
     """
-    from penstock.connect import deleting
+    from penstock.connectors import deleting
 
     cluster, plain = _place(home, name, group)
     settings = _settings(home, group, secrets)
@@ -309,8 +309,8 @@ def connect(
 
     Exit codes: 0 stopped when asked, 3 an address is wrong, 4 its port is taken.
     """
-    from penstock.connect import process
-    from penstock.connect.settings import Settings, parse_groups
+    from penstock.connectors import process
+    from penstock.connectors.settings import Settings, parse_groups
     from penstock.telemetry import logs, prometheus
 
     logs.set_up()
@@ -337,7 +337,7 @@ def _seen(home: Path, cluster: str, group: Sequence[str] | None) -> Mapping[str,
 
 
 def _undeclared_row(cluster: str, seen: Observed) -> dict[str, Any]:
-    from penstock.connect.wanted import OWNER
+    from penstock.connectors.wanted import OWNER
 
     return {
         "name": seen.name,
@@ -351,21 +351,21 @@ def _undeclared_row(cluster: str, seen: Observed) -> dict[str, Any]:
 
 
 def _settings(home: Path, group: Sequence[str] | None, secrets: Path | None = None) -> Settings:
-    from penstock.connect.settings import Settings, parse_groups
+    from penstock.connectors.settings import Settings, parse_groups
 
     return Settings(home=home, groups=parse_groups(group or ()), secrets=secrets)
 
 
 def _groups(home: Path, group: Sequence[str] | None) -> Mapping[str, Sequence[str]]:
-    from penstock.connect import groups
+    from penstock.connectors import groups
 
     return groups.find(_settings(home, group))
 
 
 @contextmanager
 def _open(home: Path, cluster: str, group: Sequence[str] | None) -> Iterator[Connect]:
-    from penstock.connect import groups
-    from penstock.connect.rest import Connect
+    from penstock.connectors import groups
+    from penstock.connectors.rest import Connect
 
     with Connect(cluster, groups.demand(_settings(home, group), cluster)) as opened:
         yield opened
@@ -374,7 +374,7 @@ def _open(home: Path, cluster: str, group: Sequence[str] | None) -> Iterator[Con
 def _declared(home: Path) -> Declared:
     """Return what is declared; what was when last told, while the control plane is away."""
     from penstock.api.client import connect_home
-    from penstock.connect import declared
+    from penstock.connectors import declared
 
     try:
         with connect_home(home) as control:
@@ -407,7 +407,7 @@ def _place(home: Path, name: str, group: Sequence[str] | None) -> tuple[str, str
 
 
 def _place_in_groups(home: Path, name: str, group: Sequence[str] | None) -> tuple[str, str]:
-    from penstock.connect.wanted import OWNER
+    from penstock.connectors.wanted import OWNER
 
     plain = name.rpartition("/")[2]
     found = []

@@ -142,7 +142,7 @@ def _origin(
 
 
 def _address(home: Path, config: Mapping[str, str], table: tables.Table) -> str:
-    from penstock.connect import secrets
+    from penstock.connectors import secrets
 
     if "database.hostname" not in config:
         raise ConfigError(

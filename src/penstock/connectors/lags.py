@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock.connect import slots
-from penstock.connect.observations import Observed
-from penstock.connect.rest import Connect
-from penstock.connect.statuses import Lag
+from penstock.connectors import slots
+from penstock.connectors.observations import Observed
+from penstock.connectors.rest import Connect
+from penstock.connectors.statuses import Lag
 from penstock.errors import PenstockError
 from penstock.kafka.admin import Admin
 from penstock.kafka.newest import newest_ms

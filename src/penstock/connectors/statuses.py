@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from penstock.connect.observations import Observed, State
-from penstock.connect.slots import Slot
+from penstock.connectors.observations import Observed, State
+from penstock.connectors.slots import Slot
 
 __all__ = ["Condition", "Lag", "Status", "condition", "read", "render", "write_atomically"]
 

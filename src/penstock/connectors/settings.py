@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock.connect.tries import Pauses
+from penstock.connectors.tries import Pauses
 from penstock.errors import ConfigError
 
 __all__ = ["Settings", "parse_groups"]

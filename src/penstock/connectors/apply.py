@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from penstock.connect.plan import (
+from penstock.connectors.plan import (
     Action,
     Configure,
     Create,
@@ -24,7 +24,7 @@ from penstock.connect.plan import (
     Retire,
     Stop,
 )
-from penstock.connect.rest import Connect
+from penstock.connectors.rest import Connect
 from penstock.errors import NotReady, PenstockError
 
 __all__ = ["Outcome", "apply", "explain"]

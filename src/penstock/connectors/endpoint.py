@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from penstock.connect.statuses import Condition, Status
+from penstock.connectors.statuses import Condition, Status
 from penstock.telemetry import attributes, endpoint
 
 __all__ = ["serve"]
@@ -35,7 +35,7 @@ def serve(listen: str, look: Look) -> Iterator[str]:
         NotReady: when the port is taken.
     """
     for name, value in _GAUGES.items():
-        endpoint.gauge("penstock.connect", name, lambda: _marked(look()), value)
+        endpoint.gauge("penstock.connectors", name, lambda: _marked(look()), value)
     with endpoint.serve(listen, lambda: _health(look()), program="connect") as address:
         yield address
 

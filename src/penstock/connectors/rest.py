@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import httpx
 
-from penstock.connect.observations import Observed, State, Task
+from penstock.connectors.observations import Observed, State, Task
 from penstock.errors import ConfigError, Conflict, NotFound, NotReady, PenstockError, RemoteError
 
 __all__ = ["Connect", "Offset", "Wrong"]

@@ -19,8 +19,8 @@ from google.protobuf import json_format
 from penstock.api import connector_wire, wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.api.client import ControlClient
-from penstock.connect.settings import Settings
-from penstock.connect.statuses import write_atomically
+from penstock.connectors.settings import Settings
+from penstock.connectors.statuses import write_atomically
 from penstock.errors import NotReady
 from penstock.model.clusters import AuthMode, Cluster
 from penstock.model.connectors import Connector

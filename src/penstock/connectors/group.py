@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from penstock.connect import statuses
-from penstock.connect.apply import Outcome, apply, explain
-from penstock.connect.lags import Meter
-from penstock.connect.observations import Observed
-from penstock.connect.plan import (
+from penstock.connectors import statuses
+from penstock.connectors.apply import Outcome, apply, explain
+from penstock.connectors.lags import Meter
+from penstock.connectors.observations import Observed
+from penstock.connectors.plan import (
     Configure,
     Create,
     Plan,
@@ -25,11 +25,11 @@ from penstock.connect.plan import (
     is_ours,
     make_plan,
 )
-from penstock.connect.rest import Connect
-from penstock.connect.settings import Settings
-from penstock.connect.statuses import Condition, Status
-from penstock.connect.tries import Tries
-from penstock.connect.wanted import SWITCH, Wanted, make_wanted
+from penstock.connectors.rest import Connect
+from penstock.connectors.settings import Settings
+from penstock.connectors.statuses import Condition, Status
+from penstock.connectors.tries import Tries
+from penstock.connectors.wanted import SWITCH, Wanted, make_wanted
 from penstock.errors import PenstockError
 from penstock.kafka.admin import Admin
 from penstock.model.connectors import Connector

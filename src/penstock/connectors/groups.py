@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from penstock.connect.settings import Settings
+from penstock.connectors.settings import Settings
 from penstock.errors import ConfigError, NotReady
 
 __all__ = ["demand", "find"]

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.connect import slots
-from penstock.connect.observations import Observed, State
-from penstock.connect.rest import Connect, Offset
-from penstock.connect.wanted import OWNER
+from penstock.connectors import slots
+from penstock.connectors.observations import Observed, State
+from penstock.connectors.rest import Connect, Offset
+from penstock.connectors.wanted import OWNER
 from penstock.errors import NotFound, NotReady, Refused
 
 __all__ = ["Doomed", "carry_out", "look"]

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from penstock.connect import endpoint, groups, statuses
-from penstock.connect.declared import Declared, Source
-from penstock.connect.group import Group
-from penstock.connect.rest import Connect
-from penstock.connect.settings import Settings
-from penstock.connect.statuses import Condition, Status, write_atomically
+from penstock.connectors import endpoint, groups, statuses
+from penstock.connectors.declared import Declared, Source
+from penstock.connectors.group import Group
+from penstock.connectors.rest import Connect
+from penstock.connectors.settings import Settings
+from penstock.connectors.statuses import Condition, Status, write_atomically
 from penstock.sdk.control import find_control
 
 __all__ = ["Managing", "run"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.connect import secrets
+from penstock.connectors import secrets
 from penstock.errors import NotReady, Refused
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from penstock.connect.observations import Observed, State
-from penstock.connect.tries import Tries
-from penstock.connect.wanted import OWNER, SWITCH, Wanted
+from penstock.connectors.observations import Observed, State
+from penstock.connectors.tries import Tries
+from penstock.connectors.wanted import OWNER, SWITCH, Wanted
 from penstock.model.connectors import ConnectorState
 
 __all__ = [
