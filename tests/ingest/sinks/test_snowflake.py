@@ -141,6 +141,32 @@ def test_a_decimal_with_more_digits_follows_in_place(lake, client):
     assert copied_rows(client) == lake.rows()
 
 
+def failing_at(step):
+    def told(name):
+        if name == step:
+            raise NotReady(step)
+
+    return told
+
+
+def test_a_whole_copy_that_failed_is_made_anew_by_whatever_columns_there_are_then(lake, client):
+    lake.append([1, 2])
+    with pytest.raises(NotReady):
+        copy(lake, client, told=failing_at("inserted"))
+    lake.table.alter.add_columns([Field("note", PrimitiveType("string"))])
+    assert copy(lake, client).whole
+    assert copied_rows(client) == lake.rows()
+    position = client.run(f"SELECT COLUMNS FROM {snowflake_sql.POSITIONS}")[0][0]
+    other = json.dumps({**json.loads(position), "SMALL": "VARCHAR"})
+    client.run(f"UPDATE {snowflake_sql.POSITIONS} SET COLUMNS = ?", (other,))
+    for _ in range(2):
+        with pytest.raises(NotReady):
+            copy(lake, client, full=True, told=failing_at("inserted"))
+        assert copied_rows(client) == []
+    assert copy(lake, client).whole
+    assert copied_rows(client) == lake.rows()
+
+
 def test_changes_that_are_not_kept_any_more_are_told(lake, client):
     lake.append([1])
     copy(lake, client)

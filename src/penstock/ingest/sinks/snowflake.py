@@ -205,22 +205,18 @@ def _note(run: _Copy, sql: str, values: tuple[object, ...]) -> None:
 
 def _prepared(run: _Copy, position: Position | None) -> int | None:
     """Give the copy's table the columns of now; return the version that its position tells then."""
-    former = position.version if position else None
-    replace = False
-    if former is not None and position is not None:
-        try:
-            _evolve(run, position.columns)
-        except Refused:
-            # From here to the end of the transaction the table is empty; the position says so, and
-            # a copy that finds it copies every row.
-            sql = snowflake_sql.move_position(former=former)
-            _moved(
-                run,
-                run.client.count(sql, (None, *_state(run), run.name, former)),
-            )
-            former, replace = None, True
-    run.client.run(snowflake_sql.create_table(run.name, run.columns, replace=replace))
-    return former
+    run.client.run(snowflake_sql.create_table(run.name, run.columns))
+    if position is None:
+        return None
+    try:
+        _evolve(run, position.columns)
+    except Refused:
+        # From here to the end of the transaction the table is empty. The position says so, with the
+        # former columns: a copy that finds it makes the table anew once more.
+        _move(run, former=position.version, version=None, columns=position.columns)
+        run.client.run(snowflake_sql.create_table(run.name, run.columns, replace=True))
+        return None
+    return position.version
 
 
 def _evolve(run: _Copy, written: Mapping[str, str]) -> None:
@@ -269,25 +265,24 @@ def _allowed(run: _Copy, changes: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield piece
 
 
-def _move(run: _Copy, *, former: int | None, version: int) -> None:
-    """Move the position, or undo the transaction where another process has moved it.
+def _move(
+    run: _Copy,
+    *,
+    former: int | None,
+    version: int | None,
+    columns: Mapping[str, str] | None = None,
+) -> None:
+    """Move the position, unless another process has.
 
-    The last statement: the copies of a schema's tables share what it locks.
+    The last statement of its transaction: the copies of a schema's tables share what it locks.
     """
-    values = (version, *_state(run), run.name, *(() if former is None else (former,)))
-    _moved(run, run.client.count(snowflake_sql.move_position(former=former), values))
-
-
-def _moved(run: _Copy, count: int) -> None:
-    if count != 1:
+    state = (version, feed.identity(run.lake), json.dumps(columns or run.types), run.name)
+    values = state if former is None else (*state, former)
+    if run.client.count(snowflake_sql.move_position(former=former), values) != 1:
         raise Conflict(
             f"another process has copied {run.name} meanwhile; nothing was changed. Let one process "
             "copy a table."
         )
-
-
-def _state(run: _Copy) -> tuple[str, str]:
-    return feed.identity(run.lake), json.dumps(run.types)
 
 
 @contextmanager
