@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from penstock.ingest.locations import Location
     from penstock.model import tables
 
-__all__ = ["archive", "backfill"]
+__all__ = ["archive", "backfill", "carry_out", "find", "show", "until_stopped"]
 
 _TELL_EVERY_S = 1.0
 
@@ -66,20 +66,20 @@ def backfill(
     asked = [what for what, wanted in (("pause", pause), ("cancel", cancel)) if wanted]
     if sum((bool(origin), status, bool(asked), resume)) != 1 or len(asked) > 1:
         raise ConfigError("give one of --from, --status, --pause, --resume and --cancel.")
-    table, place = _find(home, name)
+    table, place = find(home, name)
     if origin:
         load = _load(
             home, table, place, origin, rate=rate, piece_rows=piece_rows,
             since_ms=_time_ms(since), until_ms=_time_ms(until),
         )  # fmt: skip
-        _carry_out(table, load)
+        carry_out(table, load)
     elif not status:
         found = asking.named(table, place)
         for what in asked:
             Loads(place).ask(found.name, what)
         if resume:
             Loads(place).resume(found.name)
-    _show(table, place, as_json=as_json)
+    show(table, place, as_json=as_json)
 
 
 def archive(
@@ -114,7 +114,7 @@ def archive(
         every_s = parse_ms(every) / 1000
     except ValueError as error:
         raise ConfigError(f"--every: {error}") from error
-    stopping = _stopping()
+    stopping = until_stopped()
     with connect("penstock-archive", control=control or None, home=home) as client:
         environment, _, short = topic.rpartition("/")
         client.metadata.need([short])
@@ -129,7 +129,8 @@ def archive(
         Archiver(route, snapshot=client.metadata.snapshot, stopping=stopping).run()
 
 
-def _stopping() -> threading.Event:
+def until_stopped() -> threading.Event:
+    """Return an event that SIGTERM and Ctrl-C set."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -166,12 +167,16 @@ def _load(
         letters_place=letters.location(table, place, lake=Settings(home=home).lake),
         clock=lambda: datetime.now(UTC),
         rate=rate,
-        stopping=_stopping(),
+        stopping=until_stopped(),
     )
 
 
-def _carry_out(table: tables.Table, load: Load) -> None:
-    """Run the load and tell how far it is, in a line that moves."""
+def carry_out(table: tables.Table, load: Load) -> None:
+    """Run the load and tell how far it is, in a line that moves.
+
+    Raises:
+        NotReady: when it ends before everything is loaded.
+    """
     ended = threading.Event()
 
     def tell() -> None:
@@ -197,7 +202,8 @@ def _carry_out(table: tables.Table, load: Load) -> None:
         )
 
 
-def _show(table: tables.Table, place: Location, *, as_json: bool) -> None:
+def show(table: tables.Table, place: Location, *, as_json: bool) -> None:
+    """Print how far every load of the table is."""
     from penstock.ingest.backfill import asking
 
     found = asking.progress(table, place)
@@ -213,7 +219,12 @@ def _show(table: tables.Table, place: Location, *, as_json: bool) -> None:
         table_console.print(f"Nothing was loaded into {table.ident} beside its topic.")
 
 
-def _find(home: Path, name: str) -> tuple[tables.Table, Location]:
+def find(home: Path, name: str) -> tuple[tables.Table, Location]:
+    """Return a declared table, and where it is.
+
+    Raises:
+        ConfigError: when no or more than one table has the name.
+    """
     from penstock.api import table_wire
     from penstock.api.client import connect_home
     from penstock.ingest.locations import locate

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from penstock.ingest import delta, letters
+from penstock.ingest import delta, fresh, letters
 from penstock.ingest.backfill import asking
 from penstock.ingest.backfill.files import Files
 from penstock.ingest.backfill.loading import Load
@@ -82,3 +82,12 @@ def write_rows(path: Path, rows: list[dict[str, Any]] | pa.Table, **options: Any
 def rows_in(path: Path) -> list[dict[str, Any]]:
     table = delta.read_table(path)
     return pa.table(table.newest(10**9)).to_pylist() if table else []
+
+
+def held(table: tables.Table, lake: Path) -> dict[int, int]:
+    """Return what a merged table holds by key, with what lies in its log of changes."""
+    place = locate(table.path, lake=lake)
+    rows = [row for piece in fresh.read_fresh(table, place) for row in piece.to_pylist()]
+    found = {row["id"]: row["v"] for row in rows}
+    assert len(found) == len(rows), "a key is there once"
+    return found
