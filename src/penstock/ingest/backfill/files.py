@@ -190,15 +190,22 @@ class Files:
 def _parsed(lines: Sequence[bytes], name: str) -> pa.Table:
     if not lines:
         return pa.table({LINE: pa.array([], pa.binary())})
+    if not _is_record(lines[0]):
+        return pa.table({LINE: pa.array(lines, pa.binary())})
     try:
-        first = orjson.loads(lines[0])
-        if not (isinstance(first, dict) and first.keys() >= _RAW_NEEDED):
-            return pa.table({LINE: pa.array(lines, pa.binary())})
         return pa.Table.from_pylist([_record(orjson.loads(line)) for line in lines], schema=RAW)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(
             f"{name} is no archive of records in JSON lines: {error}", origin=name
         ) from error
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        told = orjson.loads(line)
+    except ValueError:
+        return False
+    return isinstance(told, dict) and told.keys() >= _RAW_NEEDED
 
 
 def _record(told: dict[str, Any]) -> dict[str, Any]:
