@@ -13,7 +13,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli import table_check, table_explain, table_new, table_verify
+from penstock.cli import (
+    table_backfill,
+    table_bootstrap,
+    table_check,
+    table_copy,
+    table_explain,
+    table_new,
+    table_verify,
+)
 from penstock.cli.output import (
     DEFAULT_HOME,
     HomeOption,
@@ -60,8 +68,24 @@ def register(app: typer.Typer) -> None:
         "reset", epilog="Example: penstock table reset orders --to 2026-11-21T08:00:00Z"
     )(reset)
     family.command("replay", epilog="Example: penstock table replay orders")(replay)
+    family.command(
+        "backfill",
+        epilog="Example: penstock table backfill orders --from s3://archive/orders --rate 20000",
+    )(table_backfill.backfill)
+    family.command(
+        "bootstrap",
+        epilog="Example: penstock table bootstrap orders "
+        "--from-postgres postgresql://reader@db/shop --source-table public.orders",
+    )(table_bootstrap.bootstrap)
+    family.command(
+        "copy",
+        epilog="Example: penstock table copy orders --to snowflake --database LAKE --schema SHOP",
+    )(table_copy.copy)
     family.command("compact", epilog="Example: penstock table compact orders")(compact)
     app.add_typer(family, name="table")
+    app.command(
+        "archive", epilog="Example: penstock archive orders --to s3://archive/orders --every 1m"
+    )(table_backfill.archive)
 
 
 def list_tables(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penstock.errors import NotReady
-from penstock.ingest import delta, letters, plan
+from penstock.ingest import bootstrap, delta, letters, plan
 from penstock.ingest.batches import read_again
 from penstock.ingest.engines import Engine, ReadingEngine
 from penstock.ingest.engines.embedded import EmbeddedEngine
@@ -69,6 +69,7 @@ class Attempt:
         self._stopping = stopping
         self._snapshot = snapshot()
         self._sources = _sources(table, self._snapshot)
+        self._lake = lake
         self._place = locate(table.path, lake=lake)
         self._letters_place = letters.location(table, self._place, lake=lake)
         self._ledger = Ledger(self._place)
@@ -83,6 +84,8 @@ class Attempt:
         with closing(self._engine()) as engine:
             progress = replace(progress, rows=engine.rows, files=engine.files)
             yield progress
+            if not self._bootstrapped(engine.last):
+                return
             settle(
                 engine.last,
                 self._ledger,
@@ -97,6 +100,18 @@ class Attempt:
                 self._table, engine, self._ledger, positions=positions, clock=_now
             )
             yield from self._batches(committing, progress)
+
+    def _bootstrapped(self, last: int) -> bool:
+        """Load the snapshot of a table that has no batch yet; tell whether it may go on."""
+        return bootstrap.prepare(
+            self._table,
+            self._place,
+            last=last,
+            lake=self._lake,
+            at_time=self._at_time,
+            clock=_now,
+            stopping=self._stopping,
+        )
 
     def _batches(self, committing: Committing, progress: Progress) -> Iterator[Progress]:
         watch = Watch(self._orders, self._stopping)
