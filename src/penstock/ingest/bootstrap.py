@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from penstock.errors import Conflict
+from penstock.errors import Conflict, Refused
 from penstock.ingest import letters
 from penstock.ingest.backfill.files import Files
 from penstock.ingest.backfill.loading import Load, State
@@ -58,12 +58,12 @@ def prepare(
         stopping: ends it after the piece it is in.
 
     Returns:
-        False when it was asked to stop, or cancelled, before everything was loaded.
+        False when it was asked to stop before everything was loaded.
 
     Raises:
         ConfigError: when there is no snapshot at the path.
         NotReady: when a cluster or a storage fails.
-        Refused: when the snapshot's rows are not what the table takes.
+        Refused: when the snapshot's rows are not what the table takes, or it was cancelled.
     """
     if not table.bootstrap.snapshot or last:
         return True
@@ -84,7 +84,13 @@ def prepare(
         clock=clock,
         stopping=stopping,
     )
-    return load.run().state is State.DONE
+    state = load.run().state
+    if state is State.CANCELLED:
+        raise Refused(
+            f"the bootstrap of table {table.ident} was cancelled. Let it go on (penstock table "
+            f"backfill {table.name} --resume, then start ingest anew), or declare no snapshot."
+        )
+    return state is State.DONE
 
 
 def _planned(table: tables.Table, place: Location, files: Files) -> Plan:

@@ -21,6 +21,7 @@ from tests.ingest.workers import working
 
 from penstock.errors import Refused
 from penstock.ingest import bootstrap, delta, merging, plan
+from penstock.ingest.backfill.pieces import Loads
 from penstock.ingest.ledger import BatchPlan, Kind, Ledger
 from penstock.ingest.locations import locate
 from penstock.ingest.readers import ClusterReader, Reading
@@ -153,6 +154,23 @@ def test_a_snapshot_and_the_topic_come_to_the_source_under_load(
         )
 
 
+def test_the_worker_begins_with_the_snapshot(
+    source: Source, database: Database, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    wait_until(lambda: len(database.rows) > 300, message="rows")
+    taken_at_ms, rows = database.snapshot()
+    write_rows(tmp_path / "snap/a.parquet", rows)
+    begun = tables.Bootstrap(snapshot="snap", taken_at_ms=taken_at_ms, margin_ms=200)
+    table = replace(shop(source.topic), bootstrap=begun)
+    with working(source, tmp_path, table=table):
+        wait_until(lambda: len(rows_in(tmp_path / "shop")) > 300, message="the snapshot")
+        database.stop()
+        wait_until(lambda: held(table, tmp_path) == database.rows, message="the source's rows")
+    first = Ledger(locate("shop", lake=tmp_path)).read(1)
+    assert first is not None
+    assert first.request == bootstrap.NAME
+
+
 def kill_at_merge(patched: pytest.MonkeyPatch, *, number: int) -> None:
     merge = merging.KeyedTable.merge
     calls = []
@@ -181,3 +199,15 @@ def test_a_snapshot_without_a_needed_column_is_refused(tmp_path: Path) -> None:
     table = replace(shop("t"), bootstrap=tables.Bootstrap(snapshot="snap"))
     with pytest.raises(Refused, match="has no column 'id'"):
         prepare(table, tmp_path, lambda _: {})
+
+
+def test_a_cancelled_bootstrap_stops_the_table_and_goes_on_when_resumed(tmp_path: Path) -> None:
+    write_rows(tmp_path / "snap/a.parquet", [{"id": 1, "v": 1}])
+    table = replace(shop("t"), bootstrap=tables.Bootstrap(snapshot="snap"))
+    loads = Loads(locate("shop", lake=tmp_path))
+    loads.ask("bootstrap", "cancel")
+    with pytest.raises(Refused, match="was cancelled"):
+        prepare(table, tmp_path, lambda _: {})
+    loads.resume("bootstrap")
+    assert prepare(table, tmp_path, lambda _: {})
+    assert held(table, tmp_path) == {1: 1}
