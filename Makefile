@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
+# Test files that run at a time; each brings its own clusters, about a core and 2 GiB.
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install up down test test-unit check format bench generate requirements clean
@@ -36,7 +38,7 @@ down: $(RUN) ## Stop everything `make up` or `penstock up --detach` started
 	$(BIN)/penstock down
 
 test: $(DEV) ## Run every test, on real parts
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-unit: $(DEV) ## Run the tests that need no process
 	$(BIN)/python -m pytest -m "unit or arch"
@@ -46,7 +48,7 @@ check: $(DEV) ## Format, lint, types, import contracts and unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "unit or arch"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "unit or arch"
 
 format: $(DEV) ## Format the code and apply safe fixes
 	$(BIN)/ruff format .

@@ -33,6 +33,11 @@ BENCHES = {
     "planning": ("bench.planning", "(d) Planning 10,000 topics over 50 clusters"),
     "watch": ("bench.watch", "(e) A switch reaching 1,000 watching clients"),
     "startup": ("bench.startup", "(f) Start of clusters, cold and warm"),
+    "append": (
+        "bench.ingest_append",
+        "(g) Landing a topic in a table, from the broker to the commit",
+    ),
+    "merging": ("bench.merging", "(h) Merging 10,000 changes by key"),
 }
 
 

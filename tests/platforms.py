@@ -42,7 +42,7 @@ class Platform:
     """A running ``penstock up`` and the commands against it."""
 
     home: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     started: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:

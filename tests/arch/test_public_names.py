@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,9 @@ def test_the_sdk_imports_none_of_the_platform() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_no_package_hides_a_public_name() -> None:
+    """``import penstock.x`` sets the attribute ``x``: a package may not be called as a function is."""
+    packages = {path.stem for path in Path(penstock.__file__).parent.iterdir()}
+    assert not packages & set(penstock.__all__)

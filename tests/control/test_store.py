@@ -74,7 +74,7 @@ TABLE = tables.Table(
     environment="test",
     owner="shop",
     path="orders",
-    columns=(tables.Column(name="at", type=tables.ColumnType.TIMESTAMP),),
+    columns=(tables.Column(name="at", type="timestamp"),),
 )
 
 

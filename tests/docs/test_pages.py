@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
-from tests.platforms import QUICKSTART, ROOT, Platform, running
+from tests.platforms import QUICKSTART, ROOT, Platform, bare_environment, running
 
 from penstock.kafka.admin import Admin
+from penstock.runtime import postgres, processes
+from penstock.testing.plugin import WaitUntil
 
 pytestmark = [pytest.mark.docs, pytest.mark.real]
 
@@ -75,6 +79,13 @@ def test_a_page_works_when_pasted(page: str, quickstart: Platform, folder: Path)
     paste(page, platform=quickstart, folder=folder, replace={})
 
 
+def test_onboarding_an_event_topic_works_when_pasted(
+    tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> None:
+    with running(tmp_path_factory.mktemp("onboard") / "home") as platform:
+        paste("docs/how-to/onboard-an-event-topic.md", platform=platform, folder=folder, replace={})
+
+
 def test_adopting_a_cluster_works_when_pasted(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("adopt")
     with running(folder / "home", "--clusters", "1") as platform:
@@ -112,3 +123,33 @@ def test_the_readmes_topic_and_service_work(
         )
     assert result.returncode == 0, result.stderr
     assert "b'customer-7'" in result.stdout
+
+
+def test_a_postgres_table_is_kept_in_the_lake(
+    tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil
+) -> None:
+    """The page's own database is one that this test starts, with a table of a few rows."""
+    folder = tmp_path_factory.mktemp("postgres")
+    home = folder / "home"
+    server = postgres.prepare(folder / "database", durable=False)
+    service = postgres.service(folder / "database", server)
+    process = processes.spawn(service.spec())
+    platform = Platform(home=home, environment=bare_environment(home))
+    try:
+        wait_until(service.ready)
+        with psycopg.connect(server.address(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE shop")
+        with psycopg.connect(server.address("shop")) as connection:
+            connection.execute("CREATE TABLE orders (id bigint PRIMARY KEY, total numeric(12,2))")
+            connection.execute("INSERT INTO orders SELECT n, n / 4.0 FROM generate_series(1, 50) n")
+        platform.environment["PGPASSWORD"] = server.password_file.read_text().strip()
+        paste(
+            "docs/how-to/onboard-a-postgres-table.md",
+            platform=platform,
+            folder=folder,
+            replace={"5432": str(server.port)},
+        )
+    finally:
+        platform.run("down")
+        processes.terminate([process], within_s=10, by=signal.SIGINT)
+        postgres.remove(folder / "database")

@@ -51,7 +51,7 @@ def edit(path: Path, **fields: Any) -> None:
 
 def rows(platform: Platform, count: int = 10_000) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = platform.json(
-        "table", "show", "host-metrics", "--rows", str(count)
+        "table", "show", "host-metrics", "--rows", str(count), "--wait", str(FRESH)
     )
     return shown
 

@@ -51,6 +51,7 @@ def test_schema_prints_one_kind_or_all() -> None:
         "Topic",
         "TopicProfile",
         "Table",
+        "Connector",
     }
     unknown = penstock("schema", "Topick")
     assert unknown.returncode == 3

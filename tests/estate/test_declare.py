@@ -135,9 +135,7 @@ def test_a_table_is_made_where_it_says() -> None:
     assert table.path == "development/host-metrics"
     assert table.latency_ms == 2_000
     assert table.partition_by == ("day",)
-    assert table.columns[1] == tables.Column(
-        name="cpu", type=tables.ColumnType.DOUBLE, nullable=False
-    )
+    assert table.columns[1] == tables.Column(name="cpu", type="double", nullable=False)
 
 
 def test_a_table_that_names_no_environment_is_made_in_each() -> None:

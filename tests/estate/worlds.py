@@ -15,7 +15,7 @@ from penstock.control import changes
 from penstock.control.declare.estate import Estate
 from penstock.control.observations import Observed, ObservedCluster, ObservedTopic, Recorded
 from penstock.control.plan import Plan
-from penstock.model import clusters, tables, topics
+from penstock.model import clusters, connectors, tables, topics
 
 ENVIRONMENTS = {"a": "development", "b": "development", "c": "production"}
 """Clusters by name; their environments never change in a sound world."""
@@ -68,6 +68,12 @@ def _apply(change: changes.Change, world: World) -> World:  # noqa: C901, PLR091
         case changes.RemoveTable():
             fed = {k: v for k, v in recorded.tables.items() if k != change.old.ident}
             return replace(world, recorded=replace(recorded, tables=fed))
+        case changes.DeclareConnector() | changes.UpdateConnector():
+            run = {**recorded.connectors, change.new.ident: change.new}
+            return replace(world, recorded=replace(recorded, connectors=run))
+        case changes.RemoveConnector():
+            run = {k: v for k, v in recorded.connectors.items() if k != change.old.ident}
+            return replace(world, recorded=replace(recorded, connectors=run))
         case changes.CreateTopic():
             assert change.subject not in world.observed.clusters[change.cluster].topics
             made = ObservedTopic(
@@ -157,17 +163,20 @@ def _logical_topics(draw: st.DrawFn, among: Iterable[str]) -> dict[str, topics.T
     for environment in sorted({ENVIRONMENTS[name] for name in among}):
         homes = [name for name in among if ENVIRONMENTS[name] == environment]
         for name in [name for name in TOPICS[:2] if draw(st.booleans())]:
+            ordering = draw(_orderings)
+            # As every estate has it: with order by key no other routing is declared.
+            keyed = ordering is topics.Ordering.KEY
             epoch = topics.Epoch(
                 number=1,
                 state=topics.EpochState.OPEN,
-                routing=draw(_routings),
+                routing=topics.Routing.NA if keyed else draw(_routings),
                 placements=draw(_placements(name, homes)),
             )
             topic = topics.Topic(
                 name=name,
                 environment=environment,
                 owner=draw(st.sampled_from(["o1", "o2"])),
-                ordering=draw(_orderings),
+                ordering=ordering,
                 epochs=(epoch,),
             )
             made[topic.ident] = topic
@@ -203,6 +212,24 @@ def _tables(draw: st.DrawFn) -> dict[str, tables.Table]:
         for name in chosen
     ]
     return {table.ident: table for table in made}
+
+
+@st.composite
+def _connectors(draw: st.DrawFn) -> dict[str, connectors.Connector]:
+    chosen = draw(st.lists(st.sampled_from(["c1", "c2"]), unique=True))
+    made = [
+        connectors.Connector(
+            name=name,
+            environment="development",
+            owner="o",
+            cluster=draw(st.sampled_from(["a", "a", "a", "b"])),
+            kind=connectors.Kind.POSTGRES,
+            tasks=draw(_partitions),
+            config={"slot.name": draw(st.sampled_from(["s", "s", "s", "t"]))},
+        )
+        for name in chosen
+    ]
+    return {connector.ident: connector for connector in made}
 
 
 @st.composite
@@ -255,6 +282,7 @@ def _recorded(draw: st.DrawFn, wanted: dict[str, topics.Topic], *, sound: bool) 
         clusters=draw(_clusters()),
         topics=served,
         tables=draw(_tables()),
+        connectors=draw(_connectors()),
     )
 
 
@@ -264,7 +292,9 @@ def worlds(draw: st.DrawFn, *, sound: bool = False) -> World:
     declared = draw(_clusters())
     wanted = draw(_logical_topics(sorted(declared)))
     return World(
-        declared=Estate(clusters=declared, topics=wanted, tables=draw(_tables())),
+        declared=Estate(
+            clusters=declared, topics=wanted, tables=draw(_tables()), connectors=draw(_connectors())
+        ),
         observed=Observed(clusters={name: draw(_observed_clusters(name)) for name in ENVIRONMENTS}),
         recorded=draw(_recorded(wanted, sound=sound)),
     )

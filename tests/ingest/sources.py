@@ -27,7 +27,14 @@ class Source:
     def bootstraps(self) -> dict[str, str]:
         return {name: cluster.bootstrap for name, cluster in self.clusters.items()}
 
-    def send(self, values: list[bytes | None], *, cluster: str, key: bytes | None = b"k") -> None:
+    def send(
+        self,
+        values: list[bytes | None],
+        *,
+        cluster: str,
+        key: bytes | None = b"k",
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         """Produce the values in turn over the partitions, and wait for every ack."""
         failures: list[clients.KafkaError] = []
 
@@ -39,7 +46,11 @@ class Source:
                 self.acked[place] = message.value()
 
         producer = clients.open_producer(
-            {"bootstrap.servers": self.clusters[cluster].bootstrap, "linger.ms": 0},
+            {
+                "bootstrap.servers": self.clusters[cluster].bootstrap,
+                "linger.ms": 0,
+                **(settings or {}),
+            },
             failures=clients.Failures(),
         )
         for index, value in enumerate(values):

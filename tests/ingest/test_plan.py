@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,15 @@ SOURCE = plan.Source(cluster="primary", topic="t", partitions=3)
 reads = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), max_size=60)
 
 
+def raw(places: list[tuple[int, int]]) -> pa.Table:
+    return pa.table(
+        {
+            "partition": pa.array([p for p, _ in places], pa.int32()),
+            "offset": pa.array([o for _, o in places], pa.int64()),
+        }
+    )
+
+
 @given(polls=st.lists(reads, max_size=8))
 def test_each_offset_passes_once_and_positions_only_grow(
     polls: list[list[tuple[int, int]]],
@@ -26,10 +36,10 @@ def test_each_offset_passes_once_and_positions_only_grow(
     taken: list[tuple[int, int]] = []
     for poll in polls:
         before = positions
-        fresh, positions = plan.take(
-            positions, SOURCE, partitions=[p for p, _ in poll], offsets=[o for _, o in poll]
-        )
-        taken += [poll[index] for index in fresh]
+        fresh, first, positions = plan.take(positions, SOURCE, raw(poll))
+        new = list(zip(fresh["partition"].to_pylist(), fresh["offset"].to_pylist(), strict=True))
+        assert first == {SOURCE.partition(p): o for p, o in reversed(new)}
+        taken += new
         assert all(positions[p] >= offset for p, offset in before.items())
     assert len(taken) == len(set(taken))
     for number in range(3):
@@ -47,10 +57,8 @@ def test_a_log_read_in_any_pieces_with_restarts_is_taken_whole(cuts: list[int]) 
     for restart_at in [*cuts, 0]:
         begin = min(restart_at, positions.get(SOURCE.partition(0), 0))
         offsets = list(range(begin, 30))[: max(1, restart_at)] if restart_at else range(begin, 30)
-        fresh, positions = plan.take(
-            positions, SOURCE, partitions=[0] * len(offsets), offsets=list(offsets)
-        )
-        taken += [offsets[index] for index in fresh]
+        fresh, _, positions = plan.take(positions, SOURCE, raw([(0, o) for o in offsets]))
+        taken += fresh["offset"].to_pylist()
     assert taken == list(range(30))
 
 
@@ -122,8 +130,30 @@ def test_every_epoch_that_may_hold_records_is_read() -> None:
     ]
 
 
-def test_positions_are_told_apart_by_table_cluster_topic_and_partition() -> None:
-    assert plan.app_id(make_table("t"), SOURCE.partition(2)) == "penstock/test/landed/primary/t/2"
+@given(
+    records=st.integers(1, 200),
+    open_ms=st.floats(0, 10**4),
+    linger_ms=st.floats(0, 10**4),
+    more=st.booleans(),
+)
+def test_a_batch_closes_at_its_bounds_or_in_time(
+    records: int, open_ms: float, linger_ms: float, more: bool
+) -> None:
+    bounds = plan.Bounds(records=100, size_bytes=10_000, drain_ms=500)
+    closes = plan.closes(
+        bounds, records=records, size_bytes=1, open_ms=open_ms, linger_ms=linger_ms, more=more
+    )
+    if records >= 100:
+        assert closes
+    elif more:
+        assert closes == (open_ms >= max(linger_ms, 500)), "while behind it grows to its bounds"
+    else:
+        assert closes == (open_ms >= linger_ms)
+
+
+def test_where_version_0_1_left_a_table_is_told_by_cluster_topic_and_partition() -> None:
+    expected = "penstock/test/landed/primary/t/2"
+    assert plan.old_app_id(make_table("t"), SOURCE.partition(2)) == expected
 
 
 def test_a_difference_names_every_column() -> None:
@@ -138,9 +168,9 @@ def test_a_difference_names_every_column() -> None:
 
 def test_limits_that_make_no_sense_are_all_told() -> None:
     with pytest.raises(ConfigError) as caught:
-        Limits(batch_records=0, queue_kib=-1, poison_ratio=1.5)
+        Limits(batch_records=0, queue_kib=-1, merge_factor=0)
     assert [fault.what for fault in caught.value.faults] == [
         "batch_records is 0",
         "queue_kib is -1",
-        "poison_ratio is 1.5",
+        "merge_factor is 0",
     ]

@@ -81,6 +81,7 @@ def run(*arguments: str, home: Path, expect: int = 0) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "penstock", *arguments, "--home", str(home)],
         capture_output=True,
+        stdin=subprocess.DEVNULL,
         text=True,
         timeout=60,
         check=False,
@@ -149,8 +150,30 @@ def test_tables_are_followed_as_they_are_declared(
     )
     assert [letter["cluster"] for letter in letters] == ["standby"]
     assert "41" in run("table", "status", home=tmp_path)
+    assert_orders_are_followed(tmp_path, wait_until)
     assert topic_name in run("table", "list", "--json", home=tmp_path)
     assert "Declared are: landed" in run("table", "show", "nope", home=tmp_path, expect=3)
+
+
+def assert_orders_are_followed(home: Path, wait_until: WaitUntil) -> None:
+    told = status(home)["test/landed"]
+    assert told["latency"]["declared_ms"] == 100
+    assert told["batches"][-1]["files_added"] >= 1
+    assert told["dead_letters"] == 1
+    with penstock("ingest", home=home):
+        assert "replay of landed is done" in run("table", "replay", "landed", home=home)
+        run("table", "pause", "landed", home=home)
+        wait_until(lambda: state(home, "landed") == "paused", message="paused")
+        run("table", "resume", "landed", home=home)
+        back = ("table", "reset", "landed", "--to", "2020-01-01T00:00:00Z")
+        assert "say --yes" in run(*back, home=home, expect=1)
+        assert "reset of landed is done" in run(*back, "--yes", home=home)
+        wait_until(lambda: rows(home, "landed") == 82, message="every row twice")
+        assert "compact of landed is done" in run("table", "compact", "landed", home=home)
+    assert "is asked and not done" in run(
+        "table", "compact", "landed", "--wait", "0.5", home=home, expect=4
+    )
+    assert "no time zone" in run(*back[:-1], "2020-01-01", home=home, expect=3)
 
 
 def test_the_agent_s_samples_land_and_it_outlives_its_control_plane(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tests.ingest.sources import Source, good, make_source, places, read
 from tests.ingest.worker_process import make_snapshot, make_table
+from tests.ingest.workers import working
 
 from penstock.errors import Refused
 from penstock.ingest import delta
-from penstock.ingest.landing import State
+from penstock.ingest.locations import locate
+from penstock.ingest.progress import State
 from penstock.ingest.settings import Limits
 from penstock.ingest.worker import Worker
 from penstock.kafka import contents
@@ -26,25 +27,6 @@ from penstock.testing.plugin import FreshFederation, WaitUntil
 pytestmark = pytest.mark.real
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@contextmanager
-def working(
-    source: Source, lake: Path, *, limits: Limits | None = None, table: tables.Table | None = None
-) -> Iterator[Worker]:
-    snapshot = make_snapshot(source.bootstraps, source.topic)
-    worker = Worker(
-        table or make_table(source.topic),
-        lake=lake,
-        limits=limits or Limits(backoff_s=0.2),
-        snapshot=lambda: snapshot,
-    )
-    worker.start()
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        assert worker.join(60)
 
 
 def test_a_cluster_that_is_down_is_waited_for_while_the_other_goes_on(
@@ -110,7 +92,7 @@ def test_a_table_with_other_columns_is_refused_and_left_alone(
     source: Source, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
     existing = pa.schema([("id", pa.int64())])
-    delta.open_table(tmp_path / "landed", existing)
+    delta.open_table(locate("landed", lake=tmp_path), existing)
     source.send_rows(5, cluster="primary")
     with working(source, tmp_path) as worker:
         wait_until(lambda: worker.progress.state is State.STOPPED, message="stopped")
@@ -122,9 +104,11 @@ def test_a_table_with_other_columns_is_refused_and_left_alone(
 
 def test_another_partitioning_is_refused(tmp_path: Path) -> None:
     schema = pa.schema([("id", pa.string()), ("day", pa.date32())])
-    delta.open_table(tmp_path / "t", schema, partition_by=["day"])
-    with pytest.raises(Refused, match="the partition columns is day in the table"):
-        delta.open_table(tmp_path / "t", schema)
+    delta.open_table(locate("t", lake=tmp_path), schema, partition_by=["day"])
+    with pytest.raises(
+        Refused, match="the layout is by day in the table and without partitions in the"
+    ):
+        delta.open_table(locate("t", lake=tmp_path), schema)
 
 
 def test_much_poison_stops_the_table_before_anything_is_written(
@@ -211,9 +195,8 @@ def test_a_topic_nobody_declared_is_waited_for(wait_until: WaitUntil, tmp_path: 
 def test_small_files_are_joined_and_rows_stay(
     source: Source, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
-    limits = Limits(compact_commits=5)
-    flat = make_table(source.topic, partition_by=())
-    with working(source, tmp_path, limits=limits, table=flat) as worker:
+    flat = make_table(source.topic, partition_by=(), compaction=tables.Compaction(commits=5))
+    with working(source, tmp_path, table=flat) as worker:
         for n in range(12):
             source.send_rows(3, cluster="primary", first=3 * n)
             wait_until(lambda: worker.progress.rows == len(source.acked), message="its rows")

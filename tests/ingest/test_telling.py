@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.ingest.worker_process import make_table
 
 from penstock.errors import ConfigError, NotReady
-from penstock.ingest import endpoint, statuses
-from penstock.ingest.landing import Progress, State
+from penstock.ingest import endpoint, owners, statuses
+from penstock.ingest.progress import Batch, Progress, State
 from penstock.runtime import host_metrics
 from penstock.sdk.deliveries import Delivery, OnDelivery
 
@@ -97,20 +98,49 @@ def test_an_agent_samples_until_it_is_stopped(tmp_path: Path) -> None:
     assert len(recorder.taken) >= 3
 
 
+def a_batch(number: int, reached_ms: int) -> Batch:
+    return Batch(
+        number=number, committed_at=datetime(2026, 11, 21, tzinfo=UTC), records=5, inserted=4,
+        updated=0, deleted=0, letters=1, duration_ms=20, files_added=1, files_removed=0,
+        reached_ms=reached_ms,
+    )  # fmt: skip
+
+
 def test_rates_are_over_the_last_ten_looks() -> None:
     clock = iter(range(100))
-    told = statuses.Statuses(clock=lambda: float(next(clock)))
+    table = make_table("t")
+    told = statuses.Statuses(owners.me(), clock=lambda: float(next(clock)))
     progress = Progress(state=State.RUNNING, rows=1_000)
-    assert told.render({"t": progress})["t"]["rows_per_s"] == 0.0
+    assert told.render({"t": (table, progress)})["t"]["rows_per_s"] == 0.0
     for landed in range(50, 1_001, 50):
-        status = told.render({"t": replace(progress, landed=landed)})["t"]
+        status = told.render({"t": (table, replace(progress, landed=landed))})["t"]
         assert status["rows_per_s"] == 50
     for _ in range(10):
-        status = told.render({"t": replace(progress, landed=1_000)})["t"]
+        status = told.render({"t": (table, replace(progress, landed=1_000))})["t"]
     assert status["rows_per_s"] == 0
-    assert status | {"rows_per_s": 0} == {
-        "rows": 1_000, "rows_per_s": 0, "lag_records": 0, "committed_at": "", "state": "running",
-        "error": "",
+    assert status["state"] == "running"
+
+
+def test_the_latency_reached_is_told_beside_the_declared_one() -> None:
+    batches = tuple(a_batch(n, reached_ms=10 * n) for n in range(1, 101))
+    told = statuses.Statuses(owners.me()).render(
+        {"t": (make_table("t", latency_ms=500), Progress(batches=batches, lag_s=1.23456))}
+    )["t"]
+    assert told["latency"] == {
+        "declared_ms": 500, "reached_p50_ms": 510, "reached_p99_ms": 1_000,
+    }  # fmt: skip
+    assert [batch["number"] for batch in told["batches"]] == list(range(91, 101))
+    assert told["lag_s"] == 1.235
+
+
+def test_processes_of_a_home_tell_of_their_tables_in_one_file(tmp_path: Path) -> None:
+    one, two = owners.me(), owners.me()
+    dead = replace(owners.me(), pid=2**22 + 1)
+    for owner, ident in ((dead, "c"), (one, "a"), (two, "b"), (one, "a")):
+        statuses.Statuses(owner).write(tmp_path, {ident: (make_table("t"), Progress())})
+    told = statuses.read(tmp_path)
+    assert {ident: status["process"] for ident, status in told.items()} == {
+        "a": one.name, "b": two.name,
     }  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
     python worker_process.py '{"lake": …, "bootstraps": {…}, "topic": …, "die": "<point>"}'
 
-``die`` names the point at which the process kills itself with SIGKILL: before-letters, between
-(letters written, rows not), before (the rows), after (the rows written, nothing else done).
+``die`` names the point at which the process kills itself with SIGKILL: planned (the plan written,
+nothing else), before-letters, between (letters written, rows not), before (the rows), after (the
+rows written, nothing else done). ``stop`` names one at which it stops itself with SIGSTOP.
 """
 
 from __future__ import annotations
@@ -13,18 +14,17 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-from penstock.ingest import delta
+from penstock.ingest import delta, ledger
 from penstock.ingest.settings import Limits
 from penstock.ingest.worker import Worker
 from penstock.model import clusters, metadata, tables, topics
 
 COLUMNS = (
-    tables.Column(name="id", type=tables.ColumnType.STRING, nullable=False),
-    tables.Column(name="n", type=tables.ColumnType.LONG),
-    tables.Column(name="at", type=tables.ColumnType.TIMESTAMP),
+    tables.Column(name="id", type="string", nullable=False),
+    tables.Column(name="n", type="long"),
+    tables.Column(name="at", type="timestamp"),
 )
 DERIVED = tuple(
     tables.DerivedColumn(name=name, expression=expression)
@@ -80,34 +80,52 @@ def make_snapshot(
     )
 
 
-def die_at(point: str) -> None:
-    """Make the process kill itself around the Delta commits, which are real."""
+def die_at(point: str, *, by: signal.Signals) -> None:
+    """Make the process end or stop itself around the plan and the Delta commits, which are real.
+
+    One that was stopped does not stop again.
+    """
+    left = [point]
     append = delta.LakeTable.append
+    write = ledger.Ledger.write
 
     def here(name: str) -> None:
-        if name == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if name in left:
+            left.clear()
+            os.kill(os.getpid(), by)
 
-    def patched(self: delta.LakeTable, *args: Any, **kwargs: Any) -> None:
-        letters = self.path.name.endswith("_dead_letters")
+    def patched(self: delta.LakeTable, *args: Any, **kwargs: Any) -> int:
+        letters = self.place.uri.endswith("_dead_letters")
         here("before-letters" if letters else "before")
-        append(self, *args, **kwargs)
+        files = append(self, *args, **kwargs)
         here("between" if letters else "after")
+        return files
+
+    def planned(self: ledger.Ledger, plan: ledger.BatchPlan) -> None:
+        write(self, plan)
+        here("planned")
 
     delta.LakeTable.append = patched  # type: ignore[method-assign]
+    ledger.Ledger.write = planned  # type: ignore[method-assign]
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
     arguments = json.loads(sys.argv[1])
     if arguments.get("die"):
-        die_at(arguments["die"])
+        die_at(arguments["die"], by=signal.SIGKILL)
+    if arguments.get("stop"):
+        die_at(arguments["stop"], by=signal.SIGSTOP)
     snapshot = make_snapshot(arguments["bootstraps"], arguments["topic"])
-    limits = Limits(poison_ratio=1.0, compact_commits=arguments.get("compact_commits", 7))
+    table = make_table(
+        arguments["topic"],
+        dead_letters=tables.DeadLetters(max_ratio=1.0),
+        compaction=tables.Compaction(commits=arguments.get("compact_commits", 7)),
+    )
     worker = Worker(
-        make_table(arguments["topic"]),
-        lake=Path(arguments["lake"]),
-        limits=limits,
+        table,
+        lake=arguments["lake"],
+        limits=Limits(),
         snapshot=lambda: snapshot,
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from tests.strategies import snapshots
 
-from penstock.api import wire
+from penstock.api import table_wire, wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.errors import RemoteError
 from penstock.model import metadata, tables, topics
@@ -32,12 +32,12 @@ def test_a_table_survives_the_wire() -> None:
         environment="e",
         owner="o",
         path="t",
-        columns=(tables.Column(name="at", type=tables.ColumnType.TIMESTAMP, nullable=False),),
+        columns=(tables.Column(name="at", type="timestamp", nullable=False),),
         derived=(tables.DerivedColumn(name="day", expression="date(at)"),),
         partition_by=("day",),
         latency_ms=2_000,
     )
-    assert wire.decode_table(wire.encode_table(table)) == table
+    assert table_wire.decode_table(table_wire.encode_table(table)) == table
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_a_value_of_a_newer_version_is_an_error_not_a_default(message: pb.Topic)
         wire.decode_topic(message)
 
 
-def test_an_unknown_column_type_is_an_error() -> None:
-    message = wire.encode_table(
+def test_an_unknown_mode_is_an_error() -> None:
+    message = table_wire.encode_table(
         tables.Table(name="t", topic="t", environment="e", owner="o", path="t")
     )
-    message.columns.append(pb.Column(name="c", type="variant"))
-    with pytest.raises(RemoteError, match="ColumnType 'variant'"):
-        wire.decode_table(message)
+    message.mode = "guess"
+    with pytest.raises(RemoteError, match="TableMode 'guess'"):
+        table_wire.decode_table(message)
 
 
 def test_the_current_epoch_is_the_newest_open_one() -> None:

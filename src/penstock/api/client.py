@@ -221,6 +221,15 @@ class ControlClient:
                 metadata=self._metadata,
             ).tables
 
+    def connectors(self, *, environment: str = "") -> Sequence[pb.Connector]:
+        """Return the declared connectors; of all environments where none is given."""
+        with self._translated():
+            return self._reads.ListConnectors(
+                pb.ListConnectorsRequest(environment=environment),
+                timeout=_SECONDS,
+                metadata=self._metadata,
+            ).connectors
+
     def clients(self) -> pb.ListClientsResponse:
         """Return the clients heard from lately, and the versions they have applied."""
         with self._translated():

@@ -15,18 +15,16 @@ from typing import Any, TypeVar
 
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.errors import RemoteError
-from penstock.model import clusters, metadata, tables, topics
+from penstock.model import clusters, metadata, topics
 
 __all__ = [
     "decode_cluster",
     "decode_delta",
     "decode_snapshot",
-    "decode_table",
     "decode_topic",
     "encode_cluster",
     "encode_delta",
     "encode_snapshot",
-    "encode_table",
     "encode_topic",
 ]
 
@@ -100,62 +98,6 @@ def decode_topic(message: pb.Topic) -> topics.Topic:
         ordering=_decode_enum(pb.Ordering, "ORDERING", message.ordering, topics.Ordering),
         epochs=tuple(_decode_epoch(epoch) for epoch in message.epochs),
         active_cluster=message.active_cluster,
-    )
-
-
-def encode_table(table: tables.Table) -> pb.Table:
-    """Return the table as its wire message."""
-    return pb.Table(
-        name=table.name,
-        topic=table.topic,
-        environment=table.environment,
-        owner=table.owner,
-        path=table.path,
-        mode=table.mode.value,
-        decoder=table.decoder.value,
-        columns=[
-            pb.Column(name=column.name, type=column.type.value, nullable=column.nullable)
-            for column in table.columns
-        ],
-        derived=[
-            pb.DerivedColumn(name=column.name, expression=column.expression)
-            for column in table.derived
-        ],
-        partition_by=table.partition_by,
-        latency_ms=table.latency_ms,
-        description=table.description,
-    )
-
-
-def decode_table(message: pb.Table) -> tables.Table:
-    """Return the table the message describes.
-
-    Raises:
-        RemoteError: for a mode, decoder or column type this version does not know.
-    """
-    return tables.Table(
-        name=message.name,
-        topic=message.topic,
-        environment=message.environment,
-        owner=message.owner,
-        path=message.path,
-        mode=_decode_text(message.mode, tables.TableMode),
-        decoder=_decode_text(message.decoder, tables.Decoder),
-        columns=tuple(
-            tables.Column(
-                name=column.name,
-                type=_decode_text(column.type, tables.ColumnType),
-                nullable=column.nullable,
-            )
-            for column in message.columns
-        ),
-        derived=tuple(
-            tables.DerivedColumn(name=column.name, expression=column.expression)
-            for column in message.derived
-        ),
-        partition_by=tuple(message.partition_by),
-        latency_ms=message.latency_ms,
-        description=message.description,
     )
 
 
@@ -255,13 +197,6 @@ def _decode_enum(wrapper: Any, prefix: str, number: int, kind: type[E]) -> E:
         return kind[name]
     except KeyError as error:
         raise _unknown(kind, name) from error
-
-
-def _decode_text(text: str, kind: type[E]) -> E:
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise _unknown(kind, text) from error
 
 
 def _unknown(kind: type[StrEnum], value: str) -> RemoteError:

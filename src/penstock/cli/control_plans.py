@@ -33,11 +33,13 @@ _SIGNS = {
     "register-cluster": ("+", "green"),
     "declare-topic": ("+", "green"),
     "declare-table": ("+", "green"),
+    "declare-connector": ("+", "green"),
     "adopt-topic": ("+", "green"),
     "delete-topic": ("-", "red"),
     "release-topic": ("-", "red"),
     "retire-topic": ("-", "red"),
     "remove-table": ("-", "red"),
+    "remove-connector": ("-", "red"),
     "forget-cluster": ("-", "red"),
 }
 _OUTCOMES = {

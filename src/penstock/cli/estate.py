@@ -55,6 +55,7 @@ def validate(paths: _Paths, json: JsonOption = False) -> None:
         "clusters": len(estate.clusters),
         "topics": len(estate.topics),
         "tables": len(estate.tables),
+        "connectors": len(estate.connectors),
     }
     if json:
         print_json({"valid": True, "faults": [], **counts})

@@ -38,6 +38,13 @@ def ingest(
             "in ingest/listen.json of the home.",
         ),
     ] = "127.0.0.1:0",
+    spark: Annotated[
+        str,
+        typer.Option(
+            envvar="PENSTOCK_SPARK",
+            help="Spark's master, or sc://host:port, for tables with engine: spark.",
+        ),
+    ] = "local[*]",
 ) -> None:
     """Land every declared table's topic in Delta Lake, each record exactly once.
 
@@ -48,8 +55,17 @@ def ingest(
     table did not stop in time.
     """
     from penstock.ingest import process
+    from penstock.runtime import spark as on_spark
     from penstock.telemetry import logs, prometheus
 
     logs.set_up()
     prometheus.set_up("penstock-ingest")
-    process.run(Settings(home=home, tables=frozenset(table or ()), control=control, listen=listen))
+    process.run(
+        Settings(
+            home=home,
+            tables=frozenset(table or ()),
+            control=control,
+            listen=listen,
+            spark=lambda: on_spark.settings(home, master=spark),
+        )
+    )

@@ -21,7 +21,17 @@ from penstock.errors import PenstockError
 
 __all__ = ["app", "run"]
 
-_FAMILIES = ("runtime", "estate", "control", "table", "drill", "ingest", "agent")
+_FAMILIES = (
+    "runtime",
+    "estate",
+    "control",
+    "table",
+    "drill",
+    "ingest",
+    "agent",
+    "connector",
+    "demo",
+)
 
 _EXTRAS = {
     "deltalake": "ingest",

@@ -1,4 +1,4 @@
-"""`penstock table`: look at the tables of the lake."""
+"""`penstock table`: propose, check, see and steer the tables of the lake."""
 
 from __future__ import annotations
 
@@ -6,31 +6,86 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, print_json, table_console
+from penstock.cli import (
+    table_backfill,
+    table_bootstrap,
+    table_check,
+    table_copy,
+    table_explain,
+    table_new,
+    table_verify,
+)
+from penstock.cli.output import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    confirm,
+    print_json,
+    table_console,
+)
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest.settings import Settings
-from penstock.model import tables
+from penstock.model import tables, types
+from penstock.units import format_ms
+
+if TYPE_CHECKING:
+    # What lands rows is installed with an extra; the command's help does without.
+    from penstock.ingest.locations import Location
+    from penstock.ingest.orders import Orders
 
 __all__ = ["register"]
 
 _LOOK_EVERY_S = 0.5
-_STYLES = {"running": "green", "waiting": "yellow", "stopped": "red"}
+_STYLES = {"running": "green", "waiting": "yellow", "stopped": "red", "paused": "cyan"}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    family = typer.Typer(help="Look at the tables of the lake.", no_args_is_help=True)
+    family = typer.Typer(help="The tables of the lake.", no_args_is_help=True)
+    family.command(
+        "new", epilog="Example: penstock table new page-views --topic page-views --out t.yaml"
+    )(table_new.new)
+    family.command("check", epilog="Example: penstock table check tables/page-views.yaml")(
+        table_check.check
+    )
     family.command("list", epilog="Example: penstock table list --json")(list_tables)
     family.command("status", epilog="Example: penstock table status")(status)
     family.command("show", epilog="Example: penstock table show host-metrics --rows 20")(show)
+    family.command(
+        "explain", epilog="Example: penstock table explain orders --changes-per-second 500"
+    )(table_explain.explain)
+    family.command("verify", epilog="Example: penstock table verify orders")(table_verify.verify)
+    family.command("pause", epilog="Example: penstock table pause orders")(pause)
+    family.command("resume", epilog="Example: penstock table resume orders")(resume)
+    family.command(
+        "reset", epilog="Example: penstock table reset orders --to 2026-11-21T08:00:00Z"
+    )(reset)
+    family.command("replay", epilog="Example: penstock table replay orders")(replay)
+    family.command(
+        "backfill",
+        epilog="Example: penstock table backfill orders --from s3://archive/orders --rate 20000",
+    )(table_backfill.backfill)
+    family.command(
+        "bootstrap",
+        epilog="Example: penstock table bootstrap orders "
+        "--from-postgres postgresql://reader@db/shop --source-table public.orders",
+    )(table_bootstrap.bootstrap)
+    family.command(
+        "copy",
+        epilog="Example: penstock table copy orders --to snowflake --database LAKE --schema SHOP",
+    )(table_copy.copy)
+    family.command("compact", epilog="Example: penstock table compact orders")(compact)
     app.add_typer(family, name="table")
+    app.command(
+        "archive", epilog="Example: penstock archive orders --to s3://archive/orders --every 1m"
+    )(table_backfill.archive)
 
 
 def list_tables(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
@@ -48,7 +103,7 @@ def list_tables(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) ->
                     "topic": table.topic,
                     "owner": table.owner,
                     "path": str(_location(home, table)),
-                    "columns": {c.name: c.type.value for c in table.columns},
+                    "columns": {c.name: c.type for c in table.columns},
                     "derived": {d.name: d.expression for d in table.derived},
                     "partition_by": list(table.partition_by),
                     "latency_ms": table.latency_ms,
@@ -87,21 +142,128 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         print_json(known)
         return
     _print_table(
-        ("table", "state", "rows", "rows/s", "lag", "last commit", "error"),
+        ("table", "state", "rows", "rows/s", "lag", "latency", "letters", "last commit", "error"),
         [
             (
                 ident,
                 f"[{_STYLES[s['state']]}]{s['state']}",
                 f"{s['rows']:,}",
                 f"{s['rows_per_s']:,}",
-                f"{s['lag_records']:,}",
-                s["committed_at"][:19].replace("T", " "),
+                f"{s['lag_records']:,} ({s['lag_s']:,.0f} s)" if s["lag_records"] else "0",
+                _latency(s),
+                f"{s['dead_letters']:,}",
+                _last_batch(s),
                 escape(s["error"]),
             )
             for ident, s in known.items()
         ],
         empty="No ingest process has run in this home. Start one: penstock ingest.",
     )
+
+
+def _latency(status: Mapping[str, Any]) -> str:
+    """Render the latency reached and the declared one."""
+    reached, declared = status["latency"]["reached_p50_ms"], status["latency"]["declared_ms"]
+    wanted = format_ms(declared) if declared else "continuous"
+    return f"{reached / 1000:,.1f} s of {wanted}" if status["batches"] else f"- of {wanted}"
+
+
+def _last_batch(status: Mapping[str, Any]) -> str:
+    when = str(status["committed_at"])[:19].replace("T", " ")
+    if not status["batches"]:
+        return when
+    batch = status["batches"][-1]
+    return f"{when}: {batch['records']:,} in {batch['duration_ms']:,} ms"
+
+
+Name = Annotated[str, typer.Argument(help="The table: name, or environment/name.")]
+WaitOption = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait until it is done; 0 only asks.")
+]
+
+
+def pause(name: Name, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let the table stand still after the batch it is in, whichever process runs it.
+
+    Exit codes: 0 asked, 3 no such table, 4 the lake cannot be written.
+    """
+    _orders(home, name).pause()
+    table_console.print(f"{name} stands still after its batch. Go on: penstock table resume {name}")
+
+
+def resume(name: Name, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a paused table go on where it stands.
+
+    Exit codes: 0 asked, 3 no such table, 4 the lake cannot be written.
+    """
+    _orders(home, name).resume()
+    table_console.print(f"{name} goes on.")
+
+
+def reset(
+    name: Name,
+    to: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-21T08:00:00Z.")],
+    home: HomeOption = DEFAULT_HOME,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: WaitOption = 60.0,
+) -> None:
+    """Let the table go on from the records of a time, back or forward.
+
+    Going back lands records again: an append table has their rows twice then, a merged one does
+    not. Going forward leaves records out. Nothing that is in the table is removed.
+
+    Exit codes: 0 done, 1 not agreed, 3 no such table or no time, 4 not done in time: it stays asked.
+    """
+    try:
+        at = datetime.fromisoformat(to)
+    except ValueError as error:
+        raise ConfigError(f"{to!r} is no time. Write e.g. 2026-11-21T08:00:00Z.") from error
+    if at.tzinfo is None:
+        raise ConfigError(f"{to!r} has no time zone. Write e.g. {to}Z for UTC.")
+    confirm(
+        f"{name} goes on from {at.isoformat()}: rows may come twice or be left out. Do it?", yes=yes
+    )
+    _ask(home, name, "reset", wait=wait, timestamp_ms=round(at.timestamp() * 1000))
+
+
+def replay(name: Name, home: HomeOption = DEFAULT_HOME, wait: WaitOption = 60.0) -> None:
+    """Try the table's dead letters again, by its declaration as it is now.
+
+    Those that can be rows become rows, each once, and leave the dead letters; the others stay.
+
+    Exit codes: 0 done, 3 no such table, 4 not done in time: it stays asked.
+    """
+    _ask(home, name, "replay", wait=wait)
+
+
+def compact(name: Name, home: HomeOption = DEFAULT_HOME, wait: WaitOption = 60.0) -> None:
+    """Join the table's small files now, and delete those nobody needs any more.
+
+    Exit codes: 0 done, 3 no such table, 4 not done in time: it stays asked.
+    """
+    _ask(home, name, "compact", wait=wait)
+
+
+def _ask(home: Path, name: str, kind: str, *, wait: float, timestamp_ms: int = 0) -> None:
+    from penstock.ingest import orders
+
+    told = _orders(home, name)
+    order = told.ask(orders.Kind(kind), timestamp_ms=timestamp_ms)
+    deadline = time.monotonic() + wait
+    while (waits := told.is_open(order)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+    if waits and wait:
+        raise NotReady(
+            f"the {kind} of {name} is asked and not done after {wait:g} s. It is done by the process "
+            "that runs the table: is one running? penstock table status tells."
+        )
+    table_console.print(f"{kind} of {name} is {'asked' if waits else 'done'}.")
+
+
+def _orders(home: Path, name: str) -> Orders:
+    from penstock.ingest.orders import Orders
+
+    return Orders(_location(home, _find(home, name)))
 
 
 def show(
@@ -120,39 +282,50 @@ def show(
 
     Exit codes: 0 shown, 3 no such table, 4 nothing has landed yet or the lake cannot be read.
     """
-    from penstock.ingest import delta
-
     declared = _find(home, name)
-    path = _location(home, declared)
     deadline = time.monotonic() + wait
-    table = delta.read_table(delta.letters_path(path) if dead_letters else path)
-    while (table is None or not table.rows) and time.monotonic() < deadline:
+    look = _newest_letters if dead_letters else _newest_rows
+    found = look(home, declared, rows)
+    while (found is None or not found[1]) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
-        table = delta.read_table(delta.letters_path(path) if dead_letters else path)
-    if table is None and not dead_letters:
+        found = look(home, declared, rows)
+    if found is None and not dead_letters:
         raise NotReady(
-            f"table {name!r} has no rows yet: nothing is at {path}. Start ingest (penstock up, or "
-            "penstock ingest); penstock table status tells how far it is."
+            f"table {name!r} has no rows yet: nothing is at {_location(home, declared)}. Start "
+            "ingest (penstock up, or penstock ingest); penstock table status tells how far it is."
         )
-    order_by = "found_at" if dead_letters else _time_column(declared)
-    found = table.newest(rows, order_by=order_by).to_pylist()[::-1] if table else []
+    shown = found[0].to_pylist()[::-1] if found else []
     if as_json:
-        print_json(found)
+        print_json(shown)
         return
-    _print_rows(found)
-    if table is not None:
-        table_console.print(f"{len(found)} of {table.rows:,} rows, newest first", style="dim")
+    _print_rows(shown)
+    if found is not None:
+        table_console.print(f"{len(shown)} of {found[1]:,} rows, newest first", style="dim")
+
+
+def _newest_rows(home: Path, table: tables.Table, rows: int) -> tuple[Any, int] | None:
+    from penstock.ingest import showing
+
+    return showing.newest(table, _location(home, table), rows, order_by=_time_column(table))
+
+
+def _newest_letters(home: Path, table: tables.Table, rows: int) -> tuple[Any, int] | None:
+    from penstock.ingest import delta, letters
+
+    place = letters.location(table, _location(home, table), lake=Settings(home=home).lake)
+    found = delta.read_table(place)
+    return (found.newest(rows, order_by="found_at"), found.rows) if found else None
 
 
 def _declared(home: Path) -> list[tables.Table]:
     """Return the declared tables; those of before while the control plane is away."""
-    from penstock.api import wire
+    from penstock.api import table_wire
     from penstock.api.client import connect_home
     from penstock.ingest import declared
 
     try:
         with connect_home(home) as control:
-            return [wire.decode_table(table) for table in control.tables()]
+            return [table_wire.decode_table(table) for table in control.tables()]
     except (ConfigError, NotReady):
         if remembered := declared.remembered(Settings(home=home)):
             return remembered
@@ -173,14 +346,15 @@ def _find(home: Path, name: str) -> tables.Table:
 
 def _time_column(table: tables.Table) -> str:
     """Return the column that tells how new a row is: the first timestamp; empty for none."""
-    times = [c.name for c in table.columns if c.type is tables.ColumnType.TIMESTAMP]
+    times = [c.name for c in table.columns if c.kind is types.Primitive.TIMESTAMP]
     times += [d.name for d in table.derived if d.expression == "event_time"]
     return next(iter(times), "")
 
 
-def _location(home: Path, table: tables.Table) -> Path:
+def _location(home: Path, table: tables.Table) -> Location:
+    from penstock.ingest.locations import locate
 
-    return Settings(home=home).lake / table.path
+    return locate(table.path, lake=Settings(home=home).lake)
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:

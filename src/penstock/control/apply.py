@@ -181,5 +181,7 @@ def _topics_of(change: changes.Change) -> Sequence[str]:
             return (change.subject,)
         case changes.DeclareTable() | changes.UpdateTable():
             return (f"{change.new.environment}/{change.new.topic}",)
+        case changes.DeclareConnector() | changes.UpdateConnector():
+            return tuple(f"{change.new.environment}/{topic}" for topic in change.new.topics)
         case _:
             return ()

@@ -21,13 +21,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from penstock.control.metadata_changes import (
+    DeclareConnector,
     DeclareTable,
     DeclareTopic,
     ForgetCluster,
     RegisterCluster,
+    RemoveConnector,
     RemoveTable,
     RetireTopic,
     UpdateCluster,
+    UpdateConnector,
     UpdateTable,
     UpdateTopic,
 )
@@ -39,6 +42,7 @@ __all__ = [
     "AlterConfig",
     "Change",
     "CreateTopic",
+    "DeclareConnector",
     "DeclareTable",
     "DeclareTopic",
     "DeleteTopic",
@@ -46,9 +50,11 @@ __all__ = [
     "IncreasePartitions",
     "RegisterCluster",
     "ReleaseTopic",
+    "RemoveConnector",
     "RemoveTable",
     "RetireTopic",
     "UpdateCluster",
+    "UpdateConnector",
     "UpdateTable",
     "UpdateTopic",
     "follow",
@@ -263,6 +269,9 @@ Change: TypeAlias = (
     | AlterConfig
     | DeclareTopic
     | UpdateTopic
+    | DeclareConnector
+    | UpdateConnector
+    | RemoveConnector
     | DeclareTable
     | UpdateTable
     | RemoveTable

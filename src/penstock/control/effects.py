@@ -142,7 +142,7 @@ class Effects:
         )
 
 
-def _record(tx: Connection, change: changes.Change) -> None:  # noqa: C901 - one arm a change
+def _record(tx: Connection, change: changes.Change) -> None:  # noqa: C901, PLR0912 - one arm a change
     match change:
         case changes.RegisterCluster() | changes.UpdateCluster():
             estates.put_cluster(tx, change.new)
@@ -165,6 +165,10 @@ def _record(tx: Connection, change: changes.Change) -> None:  # noqa: C901 - one
             estates.put_table(tx, change.new)
         case changes.RemoveTable():
             estates.drop_table(tx, change.subject)
+        case changes.DeclareConnector() | changes.UpdateConnector():
+            estates.put_connector(tx, change.new)
+        case changes.RemoveConnector():
+            estates.drop_connector(tx, change.subject)
         case _:
             assert_never(change)
 

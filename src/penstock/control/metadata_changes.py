@@ -1,4 +1,4 @@
-"""The changes of what is recorded and served: of clusters, logical topics and tables.
+"""The changes of what is recorded and served: of clusters, topics, tables and connectors.
 
 Recorded value ─old, new─▶ one of three shapes: added, updated, removed
 
@@ -12,22 +12,25 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from penstock.model import clusters, tables, topics
+from penstock.model import clusters, connectors, tables, topics
 
 __all__ = [
+    "DeclareConnector",
     "DeclareTable",
     "DeclareTopic",
     "ForgetCluster",
     "RegisterCluster",
+    "RemoveConnector",
     "RemoveTable",
     "RetireTopic",
     "UpdateCluster",
+    "UpdateConnector",
     "UpdateTable",
     "UpdateTopic",
 ]
 
 Json: TypeAlias = dict[str, Any]
-V = TypeVar("V", clusters.Cluster, topics.Topic, tables.Table)
+V = TypeVar("V", clusters.Cluster, topics.Topic, tables.Table, connectors.Connector)
 
 
 class _Added(Generic[V]):
@@ -201,6 +204,51 @@ class RemoveTable(_Removed[tables.Table]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclareConnector(_Added[connectors.Connector]):
+    """Have Kafka Connect run a connector."""
+
+    kind: ClassVar[str] = "declare-connector"
+    new: connectors.Connector
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        return (
+            f"declare {self.new.kind} connector {self.subject} on {self.new.cluster}, "
+            f"{self.new.state}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateConnector(_Updated[connectors.Connector]):
+    """Run a connector as it is now declared."""
+
+    kind: ClassVar[str] = "update-connector"
+    old: connectors.Connector
+    new: connectors.Connector
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        return f"update connector {self.subject}: {', '.join(self.after)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveConnector(_Removed[connectors.Connector]):
+    """Stop a connector; its offsets and its slot stay until `penstock connector delete`."""
+
+    kind: ClassVar[str] = "remove-connector"
+    old: connectors.Connector
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        slot = self.old.config.get("slot.name")
+        kept = f"its offsets and slot {slot} stay" if slot else "its offsets stay"
+        return (
+            f"stop connector {self.subject}; {kept} until "
+            f"`penstock connector delete {self.old.name}`"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetireTopic(_Removed[topics.Topic]):
     """Stop serving a logical topic whose physical topics are gone."""
 
@@ -212,7 +260,9 @@ class RetireTopic(_Removed[topics.Topic]):
         return f"retire topic {self.subject}"
 
 
-def _name(value: clusters.Cluster | topics.Topic | tables.Table) -> str:
+def _name(
+    value: clusters.Cluster | topics.Topic | tables.Table | connectors.Connector,
+) -> str:
     return value.name if isinstance(value, clusters.Cluster) else value.ident
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from penstock.model import clusters, tables, topics
+from penstock.model import clusters, connectors, tables, topics
 
 __all__ = ["Observed", "ObservedCluster", "ObservedTopic", "Recorded"]
 
@@ -77,9 +77,11 @@ class Recorded:
         clusters: by name; ``cluster_id`` is the id seen when the cluster first answered.
         topics: by ``Topic.ident``, with every epoch.
         tables: by ``Table.ident``.
+        connectors: by ``Connector.ident``.
     """
 
     ownership: Mapping[tuple[str, str], str] = field(default_factory=dict)
     clusters: Mapping[str, clusters.Cluster] = field(default_factory=dict)
     topics: Mapping[str, topics.Topic] = field(default_factory=dict)
     tables: Mapping[str, tables.Table] = field(default_factory=dict)
+    connectors: Mapping[str, connectors.Connector] = field(default_factory=dict)

@@ -4,7 +4,8 @@ Estate, Observed, Recorded ─make_plan─▶ Plan(changes, refusals, unreachabl
 
 Pure: no client, clock, file or random source, so the same three values always give the same plan,
 byte by byte. The plan of an estate that was applied is empty; drift is the plan of the estate that
-was applied last. What is never planned is told in `plan_clusters` and `plan_topics`.
+was applied last. What is never planned is told in `plan_clusters`, `plan_topics` and
+`plan_connectors`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from penstock.control import changes
 from penstock.control.declare.estate import Estate
 from penstock.control.observations import Observed, Recorded
 from penstock.control.plan_clusters import ClustersPlan, plan_clusters, plan_forgetting
+from penstock.control.plan_connectors import plan_connectors
 from penstock.control.plan_topics import TopicPlan, plan_topic
 from penstock.control.refusals import Refusal
 from penstock.model import topics
@@ -62,11 +64,14 @@ def make_plan(declared: Estate, observed: Observed, recorded: Recorded) -> Plan:
     of_topics = list(_plan_topics(declared, recorded, of_clusters))
     steps = [*of_clusters.changes, *(step for plan in of_topics for step in plan.changes)]
     steps += _plan_tables(declared, recorded)
+    of_connectors, moved = plan_connectors(declared, recorded)
+    steps += of_connectors
     forgotten, in_use = plan_forgetting(
         declared, recorded, remaining=_count_remaining(recorded, steps)
     )
     ordered = tuple(sorted([*steps, *forgotten], key=_in_order))
-    refused = [*of_clusters.refusals, *in_use, *(r for plan in of_topics for r in plan.refusals)]
+    refused = [*of_clusters.refusals, *in_use, *moved]
+    refused += [refusal for plan in of_topics for refusal in plan.refusals]
     refused.sort()
     return Plan(
         changes=ordered,

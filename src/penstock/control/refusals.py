@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.control.observations import ObservedTopic
-from penstock.model import clusters, topics
+from penstock.model import clusters, connectors, topics
 
 __all__ = ["Refusal"]
 
@@ -164,6 +164,18 @@ def has_records(ident: str, *, cluster: str, topic: str, proven: bool) -> Refusa
         reason="it is no longer declared, but "
         + ("it has records" if proven else "nobody could prove that it is empty"),
         next_step=f"Declare it again, or empty it everywhere with: penstock topic empty {name}",
+    )
+
+
+def connector_moved(connector: connectors.Connector, what: str, old: str, new: str) -> Refusal:
+    """Refuse to let a connector lose its place in its source."""
+    return Refusal(
+        cluster="",
+        subject=connector.ident,
+        reason=f"its {what} cannot change in place from {old!r} to {new!r}: the place it has "
+        "reached in its source belongs to the old one, and what is written in between is lost",
+        next_step=f"Put {old!r} back, or declare a connector under a new name, with a snapshot of "
+        "its own.",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from penstock.api import wire
+from penstock.api import table_wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.api.client import ControlClient
 from penstock.errors import NotReady
@@ -47,7 +47,7 @@ class Declared:
         except NotReady as error:
             _log.info("running the tables of before: %s", error.message)
         else:
-            self._tables = [wire.decode_table(table) for table in answer.tables]
+            self._tables = [table_wire.decode_table(table) for table in answer.tables]
             write_atomically(_file(self._settings), json_format.MessageToJson(answer))
         wanted = self._settings.tables
         return {
@@ -70,7 +70,7 @@ def remembered(settings: Settings) -> list[tables.Table]:
         answer = json_format.Parse(_file(settings).read_text("utf-8"), pb.ListTablesResponse())
     except (FileNotFoundError, json_format.ParseError):
         return []
-    return [wire.decode_table(table) for table in answer.tables]
+    return [table_wire.decode_table(table) for table in answer.tables]
 
 
 def _file(settings: Settings) -> Path:

@@ -1,31 +1,38 @@
 """The decisions of ingest: values in, values out; no client, clock or file.
 
-    topics.Topic ─sources─▶ what to read      tables.Table + Partition ─app_id─▶ where it stands
+    topics.Topic ─sources─▶ what to read      tables.Table + Partition ─old_app_id─▶ where 0.1 left it
     offsets read ─take─▶ those not yet in the table, and where to go on
     poison so far ─Tally─▶ go on, or stop      declared, existing columns ─difference─▶ why not
 
+    a batch that is open ─closes─▶ commit it now, or read on
 Guarantee: over any sequence of reads, with repeats and restarts, `take` lets each offset of a
 partition pass once, in order, and positions only grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from pyarrow import compute
 
 from penstock.model import tables, topics
 
 __all__ = [
+    "Bounds",
     "Gap",
     "Partition",
     "Positions",
     "Source",
     "Tally",
-    "app_id",
+    "closes",
     "difference",
     "find_gap",
     "linger_ms",
+    "old_app_id",
     "sources",
+    "sources_of",
     "take",
 ]
 
@@ -92,30 +99,75 @@ def sources(topic: topics.Topic) -> tuple[Source, ...]:
     )
 
 
-def app_id(table: tables.Table, partition: Partition) -> str:
-    """Return the application id under which the Delta log keeps the partition's next offset."""
+def sources_of(partitions: Iterable[Partition]) -> tuple[Source, ...]:
+    """Return the physical topics that the partitions are of, as far as the partitions tell."""
+    counts: dict[tuple[str, str], int] = {}
+    for each in partitions:
+        home = (each.cluster, each.topic)
+        counts[home] = max(each.number + 1, counts.get(home, 0))
+    return tuple(
+        Source(cluster=cluster, topic=topic, partitions=count)
+        for (cluster, topic), count in sorted(counts.items())
+    )
+
+
+def old_app_id(table: tables.Table, partition: Partition) -> str:
+    """Return the id under which version 0.1 kept the partition's next offset in the Delta log."""
     return f"penstock/{table.ident}/{partition}"
 
 
 def take(
-    positions: Positions, source: Source, *, partitions: Sequence[int], offsets: Sequence[int]
-) -> tuple[list[int], dict[Partition, int]]:
-    """Return the indexes of the records that are new, and the positions after them.
+    positions: Positions, source: Source, raw: pa.Table
+) -> tuple[pa.Table, dict[Partition, int], dict[Partition, int]]:
+    """Return the records that are new, the first of each partition, and the positions after them.
 
     Args:
         positions: where each partition stands; unchanged.
         source: where the records were read.
-        partitions: partition number of each record.
-        offsets: offset of each record, as long as ``partitions``.
+        raw: records of that source, with ``partition`` and ``offset``.
     """
-    standing = {number: positions.get(source.partition(number), 0) for number in set(partitions)}
+    spans = _spans(raw)
+    standing = {number: positions.get(source.partition(number), 0) for number in spans}
+    if any(first < standing[number] or not rising for number, (first, _, rising) in spans.items()):
+        raw = _unseen(raw, standing)
+        spans = _spans(raw)
+    first = {source.partition(number): first for number, (first, _, _) in spans.items()}
+    after = {source.partition(number): last + 1 for number, (_, last, _) in spans.items()}
+    return raw, first, {**positions, **after}
+
+
+def _spans(raw: pa.Table) -> dict[int, tuple[int, int, bool]]:
+    """Return of each partition its first and last offset, and whether they rise strictly.
+
+    Without a Python object a record: this is done for every record there is.
+    """
+    if not raw.num_rows:
+        return {}
+    partitions = raw["partition"].combine_chunks()
+    order = compute.array_sort_indices(partitions)  # stable: offsets keep their order
+    partitions, offsets = partitions.take(order), raw["offset"].combine_chunks().take(order)
+    ends = compute.run_end_encode(partitions)
+    spans: dict[int, tuple[int, int, bool]] = {}
+    begin = 0
+    for number, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
+        run = offsets.slice(begin, end - begin)
+        steps = compute.pairwise_diff(run)
+        rising = len(run) == 1 or compute.min(steps).as_py() > 0
+        spans[number] = run[0].as_py(), run[-1].as_py(), rising
+        begin = end
+    return spans
+
+
+def _unseen(raw: pa.Table, standing: Mapping[int, int]) -> pa.Table:
+    """Return the records from where each partition stands, each once: a rare, slow way."""
+    next_offset = dict(standing)
     fresh: list[int] = []
-    for index, (number, offset) in enumerate(zip(partitions, offsets, strict=True)):
-        if offset >= standing[number]:
-            standing[number] = offset + 1
+    pairs = zip(raw["partition"].to_pylist(), raw["offset"].to_pylist(), strict=True)
+    for index, (number, offset) in enumerate(pairs):
+        if offset >= next_offset[number]:
+            next_offset[number] = offset + 1
             fresh.append(index)
-    moved = {source.partition(number): offset for number, offset in standing.items()}
-    return fresh, {**positions, **{p: o for p, o in moved.items() if o > positions.get(p, 0)}}
+    return raw.take(pa.array(fresh, type=pa.int64()))
 
 
 def find_gap(partition: Partition, *, position: int, first: int, end: int) -> Gap | None:
@@ -137,13 +189,54 @@ def find_gap(partition: Partition, *, position: int, first: int, end: int) -> Ga
     return Gap(partition=partition, first=position, end=max(position, first))
 
 
+_POLLED_WITHIN_MS = 150
+"""A record may have waited so long until it is seen."""
+
+
 def linger_ms(latency_ms: int, *, commit_ms: float) -> float:
     """Return how long a batch may gather so that gather and commit stay within the latency.
 
     Half of the latency is kept for gathering whatever a commit takes; otherwise slow commits would
     make small batches, and small batches more commits.
     """
-    return max(latency_ms / 2, latency_ms - 2 * commit_ms)
+    return max(latency_ms / 2, latency_ms - 2 * commit_ms - _POLLED_WITHIN_MS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one batch may hold.
+
+    Attributes:
+        records: it closes at this many.
+        size_bytes: it closes at this many bytes of values.
+        drain_ms: it closes after so long, though there is more to read at once.
+    """
+
+    records: int
+    size_bytes: int
+    drain_ms: float = 5_000
+
+
+def closes(
+    bounds: Bounds, *, records: int, size_bytes: int, open_ms: float, linger_ms: float, more: bool
+) -> bool:
+    """Tell whether a batch that has records is to be committed now.
+
+    While there is more to read at once the batch grows to its bounds, so a table that is behind
+    catches up in large batches; when all was read it waits out what the latency leaves, so a
+    table that is current commits what there is, in time.
+
+    Args:
+        bounds: what it may hold.
+        records: it holds.
+        size_bytes: of its values.
+        open_ms: since its first record was read.
+        linger_ms: how long it may gather for the latency's sake.
+        more: whether the last look found as much as it could take.
+    """
+    if records >= bounds.records or size_bytes >= bounds.size_bytes:
+        return True
+    return open_ms >= (max(linger_ms, bounds.drain_ms) if more else linger_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

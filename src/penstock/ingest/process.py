@@ -1,10 +1,11 @@
 """The ingest process: a worker a table, and a status file.
 
-    control plane ─tables─▶ workers ─▶ status.json, /health, /metrics
+    control plane ─tables─▶ Shared.exchange ─▶ this process's ─▶ workers ─▶ status.json, /metrics
     SIGTERM, SIGINT ─▶ every worker ends after its commit ─▶ exit
 
 Tables that are declared later are started, those declared anew are restarted, those taken away are
-stopped; their Delta tables stay. The control plane may be away at any time after the first start.
+stopped; their Delta tables stay. Several processes share the tables: one that starts takes its share,
+each table between two of its batches, and those of one that dies go to the others. The control plane may be away at any time after the first start.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from contextlib import ExitStack
 from penstock.errors import NotReady
 from penstock.ingest import endpoint
 from penstock.ingest.declared import Declared
-from penstock.ingest.landing import Progress
+from penstock.ingest.owners import me
+from penstock.ingest.progress import Progress
 from penstock.ingest.settings import Settings
+from penstock.ingest.shares import Shared
 from penstock.ingest.statuses import Statuses, write_atomically
 from penstock.ingest.worker import Worker
 from penstock.model import tables
@@ -41,8 +44,8 @@ def run(settings: Settings) -> None:
 
     Raises:
         ConfigError: when the address to listen on is wrong.
-        NotReady: when a worker does not end in time, or the port is taken; what was committed is
-            kept.
+        NotReady: when a worker does not end in time after that, or the port is taken; what was
+            committed is kept.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,38 +81,49 @@ class _Process:
         self._settings = settings
         self._declared = declared
         self._client = client
-        self._statuses = Statuses()
+        self._owner = me()
+        self._statuses = Statuses(self._owner)
         self._workers: dict[str, Worker] = {}
+        self._shared = Shared(settings, owner=self._owner)
 
     def run(self, stopping: threading.Event) -> None:
         ticks = 0
         while not stopping.is_set():
             if ticks % _TABLES_EVERY_TICKS == 0:
-                self._follow(self._declared.refresh())
+                declared = self._declared.refresh()
+            self._follow(self._shared.exchange(declared, running=self._running()))
             self._tell()
             ticks += 1
             stopping.wait(_TICK_S)
         self._stop(list(self._workers.values()))
+        self._shared.leave()
         self._tell()
 
     def progress(self) -> dict[str, Progress]:
         """Return how far each table is, by its ident; any thread may ask."""
         return {ident: worker.progress for ident, worker in list(self._workers.items())}
 
-    def _follow(self, declared: Mapping[str, tables.Table]) -> None:
-        """Run exactly the declared tables, each as it is declared."""
-        self._client.metadata.need(sorted({table.topic for table in declared.values()}))
-        stale = [w for ident, w in self._workers.items() if declared.get(ident) != w.table]
-        self._stop(stale)
-        for worker in stale:
-            del self._workers[worker.table.ident]
-        for ident, table in declared.items():
+    def _running(self) -> set[str]:
+        return {ident for ident, worker in self._workers.items() if not worker.join(0)}
+
+    def _follow(self, mine: Mapping[str, tables.Table]) -> None:
+        """Run exactly the tables that are this process's, each as it is declared."""
+        self._client.metadata.need(sorted({table.topic for table in mine.values()}))
+        for ident, worker in list(self._workers.items()):
+            if mine.get(ident) != worker.table:
+                worker.stop()
+                # A long commit is not waited for here: the other tables' leases are to be renewed.
+                if worker.join(0):
+                    del self._workers[ident]
+                    self._shared.release(ident)
+        for ident, table in mine.items():
             if ident not in self._workers:
                 self._workers[ident] = Worker(
                     table,
                     lake=self._settings.lake,
                     limits=self._settings.limits,
                     snapshot=self._client.metadata.snapshot,
+                    spark=self._settings.spark,
                 )
                 self._workers[ident].start()
 
@@ -124,5 +138,7 @@ class _Process:
             )
 
     def _tell(self) -> None:
-        status = self._statuses.render(self.progress())
-        write_atomically(self._settings.state / "status.json", json.dumps(status, indent=2) + "\n")
+        told = {
+            ident: (worker.table, worker.progress) for ident, worker in list(self._workers.items())
+        }
+        self._statuses.write(self._settings.state, told)

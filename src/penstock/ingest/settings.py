@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penstock.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    # Only who runs tables on Spark has it installed.
+    from penstock.ingest.engines.spark_session import SparkSettings
 
 __all__ = ["Limits", "Settings"]
 
@@ -18,20 +24,19 @@ class Limits:
         batch_records: a batch closes at this many records, whatever the latency. 100,000 rows a
             commit append at 320,000 to 430,000 rows a CPU second; larger batches add nothing.
         batch_bytes: a batch closes at this many bytes of values.
+        spark_records: the same for a batch that Spark reads, which costs seconds of jobs at any size.
         queue_kib: librdkafka's buffer for each cluster, in KiB.
-        poison_ratio: above this share of poison among the latest records the table stops,
-            because it is then the table's declaration that is wrong, not a record.
-        poison_sample: the share means nothing before this many records were seen.
-        compact_commits: small files are joined after this many commits.
+        poison_sample: the share of poison means nothing before this many records were seen.
+        merge_factor: a merge's batch may hold so many times as many records.
         backoff_s: longest wait between two tries after a failure.
     """
 
     batch_records: int = 100_000
     batch_bytes: int = 64 * 2**20
     queue_kib: int = 32 * 2**10
-    poison_ratio: float = 0.05
     poison_sample: int = 100
-    compact_commits: int = 120
+    merge_factor: int = 10
+    spark_records: int = 5_000_000
     backoff_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -40,7 +45,14 @@ class Limits:
         Raises:
             ConfigError: with one fault for each.
         """
-        positive = ("batch_records", "batch_bytes", "queue_kib", "poison_sample", "compact_commits")
+        positive = (
+            "batch_records",
+            "batch_bytes",
+            "queue_kib",
+            "poison_sample",
+            "merge_factor",
+            "spark_records",
+        )
         faults = [
             Fault(
                 file="ingest limits",
@@ -51,15 +63,6 @@ class Limits:
             for name in positive
             if getattr(self, name) < 1
         ]
-        if not 0 <= self.poison_ratio <= 1:
-            faults.append(
-                Fault(
-                    file="ingest limits",
-                    line=0,
-                    what=f"poison_ratio is {self.poison_ratio}",
-                    next_step="Give a share between 0 and 1.",
-                )
-            )
         if faults:
             raise ConfigError("ingest cannot start.", faults=faults)
 
@@ -74,12 +77,16 @@ class Settings:
         control: gRPC address of the control plane; empty reads ``<home>/control.json``.
         listen: where ``/health`` and ``/metrics`` answer, ``host:port`` on loopback; the address
             is then in ``<home>/ingest/listen.json``. Empty for nowhere.
+        lease_s: a process that said nothing for so long has lost its tables to the others.
+        spark: gives where Spark runs, asked when the first table needs it; None where none may.
     """
 
     home: Path
     tables: frozenset[str] = frozenset()
     control: str = ""
     listen: str = "127.0.0.1:0"
+    spark: Callable[[], SparkSettings] | None = None
+    lease_s: float = 10.0
     limits: Limits = Limits()
 
     @property

@@ -1,8 +1,6 @@
-"""Runs one table: read, gather, commit, and begin again from the table whenever something fails.
+"""Runs one table: attempt after attempt, each from what the table's own log says.
 
-    snapshot ─▶ sources ─▶ readers at the table's positions ─gather─▶ Batch ─commit─▶ table
-                                  ▲                                          │
-                                  └──── anything failed: wait, open anew ◀───┘
+Attempt.run ─▶ Progress, Progress, … ─ anything failed: wait, begin anew ─▶ Attempt.run
 
 Guarantee: nothing that was read is taken for landed before the table's own log says so; after any
 failure the next try begins from what the log says. A failure that waiting cannot mend (a refusal, a
@@ -14,19 +12,16 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from penstock.errors import Conflict, NotReady, PenstockError, RemoteError
-from penstock.ingest import apply, plan
-from penstock.ingest.landing import Landing, Progress, State
-from penstock.ingest.readers import ClusterReader
+from penstock.ingest.attempts import Attempt
+from penstock.ingest.engines.opening import Spark
+from penstock.ingest.progress import Progress, State
 from penstock.ingest.settings import Limits
 from penstock.model import tables
-from penstock.model.clusters import ClusterState
 from penstock.model.metadata import Snapshot
 
 __all__ = ["Worker"]
@@ -48,9 +43,10 @@ class Worker:
         self,
         table: tables.Table,
         *,
-        lake: Path,
+        lake: Path | str,
         limits: Limits,
         snapshot: Callable[[], Snapshot],
+        spark: Spark | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -59,12 +55,14 @@ class Worker:
             lake: what the table's path is below.
             limits: what it may hold, and when it stops.
             snapshot: gives the newest metadata; called often.
+            spark: gives where Spark runs; None where no table may.
         """
         self.table = table
         self.progress = Progress()
         self._lake = lake
         self._limits = limits
         self._snapshot = snapshot
+        self._spark = spark
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ingest-{table.name}", daemon=True)
 
@@ -109,63 +107,13 @@ class Worker:
 
     def _ingest(self) -> None:
         """Run until asked to stop or until the metadata changes what to read."""
-        tally = plan.Tally(ratio=self._limits.poison_ratio, sample=self._limits.poison_sample)
-        target = apply.Target(
-            self.table, lake=self._lake, tally=tally, clock=lambda: datetime.now(UTC)
+        attempt = Attempt(
+            self.table,
+            lake=self._lake,
+            limits=self._limits,
+            snapshot=self._snapshot,
+            spark=self._spark,
+            stopping=self._stopping,
         )
-        self.progress = replace(self.progress, rows=target.lake.rows)
-        snapshot = self._snapshot()
-        sources = self._sources(snapshot)
-        with self._readers(snapshot, sources, target) as readers:
-            landing = Landing(target, readers, limits=self._limits, stopping=self._stopping)
-            while not self._stopping.is_set() and self._still(snapshot, sources):
-                self.progress = landing.step(self.progress)
-
-    def _sources(self, snapshot: Snapshot) -> tuple[plan.Source, ...]:
-        topic = snapshot.topics.get(f"{self.table.environment}/{self.table.topic}")
-        if topic is None:
-            raise NotReady(
-                f"table {self.table.ident} is of topic {self.table.topic!r}, which the control "
-                "plane does not know. Apply the estate: penstock apply."
-            )
-        sources = tuple(
-            source
-            for source in plan.sources(topic)
-            if source.cluster in snapshot.clusters
-            and snapshot.clusters[source.cluster].state is not ClusterState.RETIRED
-        )
-        if not sources:
-            raise NotReady(
-                f"topic {topic.ident} of table {self.table.ident} is on no cluster that is in use. "
-                "Declare its clusters, then: penstock apply."
-            )
-        return sources
-
-    def _still(self, snapshot: Snapshot, sources: tuple[plan.Source, ...]) -> bool:
-        """Tell whether the newest metadata leaves the clusters and what to read there as it was."""
-        newest = self._snapshot()
-        if newest is snapshot:
-            return True
-        return self._sources(newest) == sources and all(
-            newest.clusters[source.cluster].bootstrap == snapshot.clusters[source.cluster].bootstrap
-            for source in sources
-        )
-
-    @contextmanager
-    def _readers(
-        self, snapshot: Snapshot, sources: tuple[plan.Source, ...], target: apply.Target
-    ) -> Iterator[list[ClusterReader]]:
-        with ExitStack() as stack:
-            readers = []
-            for name in sorted({source.cluster for source in sources}):
-                reader = ClusterReader(
-                    snapshot.clusters[name],
-                    [source for source in sources if source.cluster == name],
-                    position=target.position,
-                    name=f"penstock-ingest-{self.table.name}",
-                    queue_kib=self._limits.queue_kib,
-                    record_ids=any(d.expression == "record_id" for d in self.table.derived),
-                )
-                stack.callback(reader.close)
-                readers.append(reader)
-            yield readers
+        for progress in attempt.run(self.progress):
+            self.progress = progress

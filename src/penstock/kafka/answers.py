@@ -33,6 +33,12 @@ _NOT_NOW = frozenset(
         KafkaError.BROKER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.NETWORK_EXCEPTION,
+        # A broker that has just come back does not know yet who leads.
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
     }
 )
 _REFUSED = frozenset(

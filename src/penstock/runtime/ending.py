@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from penstock.errors import NotReady
-from penstock.runtime import processes
+from penstock.runtime import postgres, processes
 from penstock.runtime.supervisor import running_supervisor
 
 __all__ = ["remove", "stop"]
@@ -27,6 +27,9 @@ _MADE_HERE = (
     "clusters",
     "clusters.json",
     "clusters.lock",
+    "connect",
+    "connect.json",
+    "connect.lock",
     "control",
     "control.json",
     "holds",
@@ -35,7 +38,10 @@ _MADE_HERE = (
     "logs",
     "ports.json",
     "ports.lock",
+    "postgres",
     "processes.json",
+    "registry",
+    "spark",
     "supervisor.json",
     "supervisor.lock",
 )
@@ -70,6 +76,9 @@ def remove(home: Path) -> list[str]:
         NotReady: as `stop`.
     """
     stop(home)
+    _remove_stories(home / "demo")
+    for kept in (home / "postgres").glob("*"):
+        postgres.remove(home, kept.name)
     for name in _MADE_HERE:
         path = home / name
         if path.is_dir() and not path.is_symlink():
@@ -81,3 +90,12 @@ def remove(home: Path) -> list[str]:
         with suppress(FileNotFoundError):
             home.rmdir()
     return left
+
+
+def _remove_stories(demo: Path) -> None:
+    """Remove the homes of demonstrations, all of which Penstock made."""
+    for own in demo.glob("*"):
+        remove(own)
+        shutil.rmtree(own, ignore_errors=True)
+    with suppress(OSError):
+        demo.rmdir()

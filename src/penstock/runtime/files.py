@@ -22,8 +22,12 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Replace the file's content in one step; makes its directory where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.chmod(mode)
+    part.unlink(missing_ok=True)
+    # A secret is never readable, not even while it is being written.
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, mode)
+        file.write(text)
     part.replace(path)
 
 

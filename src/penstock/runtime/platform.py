@@ -3,6 +3,7 @@
     estate ─▶ its embedded clusters ─▶ brokers ───────────────┐
               topic host-metrics ────▶ agent      (layer 2)    ├─▶ supervised.Service …
               tables ────────────────▶ ingest                  │
+              connectors ────────────▶ Connect, its manager    │
     always ──────────────────────────▶ control ───────────────┘
 
 Decides and describes; starts nothing.
@@ -11,14 +12,25 @@ Decides and describes; starts nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import penstock.runtime
 from penstock.control import declare
 from penstock.kafka import probes
-from penstock.runtime import files, java, kafka, kraft, ports, processes
+from penstock.model.connectors import Kind
+from penstock.runtime import (
+    connect,
+    files,
+    java,
+    kafka,
+    kraft,
+    plugins,
+    ports,
+    processes,
+)
 from penstock.runtime.supervised import Service
 
 __all__ = [
@@ -46,6 +58,7 @@ class Platform:
         first_only: whether the estate is only for a home that has none yet.
         agent: whether this machine's metrics are produced.
         ingest: whether tables are fed.
+        connect: the embedded clusters that connectors run beside, each with what these connect.
     """
 
     clusters: tuple[str, ...]
@@ -53,6 +66,7 @@ class Platform:
     first_only: bool = False
     agent: bool = False
     ingest: bool = False
+    connect: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
 
 
 def quickstart_directory() -> Path:
@@ -70,12 +84,18 @@ def of_estate(estate: Path | None) -> Platform:
     """
     directory = estate or quickstart_directory()
     declared = declare.load([directory])
+    embedded = tuple(name for name, one in declared.clusters.items() if one.embedded)
     return Platform(
-        clusters=tuple(name for name, one in declared.clusters.items() if one.embedded),
+        clusters=embedded,
         estate=directory,
         first_only=estate is None,
         agent=any(topic.name == _METRICS_TOPIC for topic in declared.topics.values()),
         ingest=bool(declared.tables),
+        connect={
+            name: frozenset(c.kind for c in declared.connectors.values() if c.cluster == name)
+            for name in embedded
+            if any(c.cluster == name for c in declared.connectors.values())
+        },
     )
 
 
@@ -132,6 +152,8 @@ def further_services(
         services.append(_worker("agent", "agent", "host-metrics", home=home))
     if platform.ingest:
         services.append(_worker("ingest", "ingest", home=home))
+    if platform.connect:
+        services += _connect(platform.connect, home)
     if not distribution.aot_cache.exists():
         services.append(_aot_cache(home))
     return services
@@ -166,6 +188,23 @@ def _control(home: Path) -> Service:
 def _worker(name: str, *command: str, home: Path) -> Service:
     spec = _python(name, "penstock", *command, "--home", str(home), home=home)
     return Service(name=name, spec=spec, layer=_WORKERS)
+
+
+def _connect(wanted: Mapping[str, frozenset[Kind]], home: Path) -> list[Service]:
+    """Return a Connect group beside each of the clusters, and the process that manages them."""
+    jars = plugins.worker_jars()
+    known: dict[str, Any] = files.read_json(home / "clusters.json", default={})
+    services = [_worker("connect", "connect", home=home)]
+    for name, kinds in wanted.items():
+        group = connect.prepare(
+            home,
+            name,
+            bootstrap=known[name]["bootstrap"]["plaintext"],
+            brokers=kraft.existing_brokers(home, name) or 1,
+            plugins=plugins.directories(plugins.needed(kinds)),
+        )
+        services += connect.services(home, group, jars=jars)
+    return services
 
 
 def _aot_cache(home: Path) -> Service:

@@ -98,14 +98,24 @@ def rotate(log: Path) -> None:
         log.replace(log.with_name(log.name + ".1"))
 
 
-def terminate(children: Iterable[subprocess.Popen[bytes]], *, within_s: float) -> None:
+def terminate(
+    children: Iterable[subprocess.Popen[bytes]],
+    *,
+    within_s: float,
+    by: signal.Signals = signal.SIGTERM,
+) -> None:
     """End the processes together: SIGTERM, then SIGKILL for those still there at the deadline.
 
     A frozen process is continued, or it would sleep through the SIGTERM.
+
+    Args:
+        children: of this process.
+        within_s: after which SIGKILL follows.
+        by: another signal that asks them to end, for programs that have one.
     """
     running = [child for child in children if child.poll() is None]
     for child in running:
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(by)
         child.send_signal(signal.SIGCONT)
     deadline = time.monotonic() + within_s
     for child in running:

@@ -10,6 +10,7 @@ ends under a hold did not crash. Nothing here waits: `step` looks, does at most 
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -53,6 +54,7 @@ class Service:
         ready: tells whether it serves; a PenstockError means not yet. May take seconds.
         once: whether it is to run to its end, once, instead of for ever.
         stop_within_s: after which SIGTERM becomes SIGKILL.
+        stop_signal: what asks it to end in order, where that is not SIGTERM.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Service:
     ready: Callable[[], bool] = lambda: True
     once: bool = False
     stop_within_s: float = 5.0
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 def pause_s(crashes: int) -> float:

@@ -83,9 +83,13 @@ class Supervisor:
         layers = sorted({one.service.layer for one in self._supervised.values()}, reverse=True)
         for layer in layers:
             ending = [one for one in self._supervised.values() if one.service.layer == layer]
-            children = [one.child for one in ending if one.child is not None]
-            within_s = max(one.service.stop_within_s for one in ending)
-            processes.terminate(children, within_s=within_s)
+            for by in sorted({one.service.stop_signal for one in ending}, reverse=True):
+                asked = [one for one in ending if one.service.stop_signal is by]
+                processes.terminate(
+                    [one.child for one in asked if one.child is not None],
+                    within_s=max(one.service.stop_within_s for one in asked),
+                    by=by,
+                )
             for one in ending:
                 one.state = State.STOPPED
             self._write()

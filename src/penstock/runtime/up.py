@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock.runtime import artifacts, files, first_estate, kafka, platform, processes
-from penstock.runtime.supervised import State
+from penstock.runtime.supervised import Service, State
 from penstock.runtime.supervisor import Supervisor, only_one
 
 __all__ = ["Session", "running"]
@@ -66,6 +66,10 @@ class Session:
         self._supervisor.add(first)
         self._supervisor.start()
         self._thread.start()
+
+    def add(self, services: Iterable[Service]) -> None:
+        """Run these too, from now on."""
+        self._supervisor.add(services)
 
     def close(self) -> None:
         """End every process in order."""

@@ -416,7 +416,7 @@ class Column(_message.Message):
     NULLABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     type: _builtins.str
-    """string, long, double, boolean, timestamp, date"""
+    """As Spark writes types, e.g. struct<id: long, tags: array<string>>"""
     nullable: _builtins.bool
     def __init__(
         self,
@@ -439,21 +439,171 @@ class DerivedColumn(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     expression: _builtins.str
+    """SQL"""
+    type: _builtins.str
+    """Empty for what the expression gives"""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         expression: _builtins.str = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "name", b"name", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DerivedColumn: _TypeAlias = DerivedColumn  # noqa: Y015
+
+@_typing.final
+class Decoder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DESCRIPTOR_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    format: _builtins.str
+    """json, protobuf, avro, function"""
+    registry: _builtins.str
+    subject: _builtins.str
+    descriptor: _builtins.str
+    message: _builtins.str
+    function: _builtins.str
+    def __init__(
+        self,
+        *,
+        format: _builtins.str = ...,
+        registry: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        descriptor: _builtins.str = ...,
+        message: _builtins.str = ...,
+        function: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptor", b"descriptor", "format", b"format", "function", b"function", "message", b"message", "registry", b"registry", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decoder: _TypeAlias = Decoder  # noqa: Y015
+
+@_typing.final
+class Merge(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRIMARY_KEY_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    TRUNCATION_FIELD_NUMBER: _builtins.int
+    TOMBSTONES_MS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    strategy: _builtins.str
+    """auto, copy-on-write, change-log"""
+    truncation: _builtins.str
+    """stop, ignore, apply"""
+    tombstones_ms: _builtins.int
+    @_builtins.property
+    def primary_key(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def order_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        primary_key: _abc.Iterable[_builtins.str] | None = ...,
+        order_by: _abc.Iterable[_builtins.str] | None = ...,
+        namespace: _builtins.str = ...,
+        strategy: _builtins.str = ...,
+        truncation: _builtins.str = ...,
+        tombstones_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "order_by", b"order_by", "primary_key", b"primary_key", "strategy", b"strategy", "tombstones_ms", b"tombstones_ms", "truncation", b"truncation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Merge: _TypeAlias = Merge  # noqa: Y015
+
+@_typing.final
+class Bootstrap(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    TAKEN_AT_MS_FIELD_NUMBER: _builtins.int
+    MARGIN_MS_FIELD_NUMBER: _builtins.int
+    snapshot: _builtins.str
+    taken_at_ms: _builtins.int
+    margin_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        snapshot: _builtins.str = ...,
+        taken_at_ms: _builtins.int = ...,
+        margin_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["margin_ms", b"margin_ms", "snapshot", b"snapshot", "taken_at_ms", b"taken_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bootstrap: _TypeAlias = Bootstrap  # noqa: Y015
+
+@_typing.final
+class DeadLetters(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    MAX_RATIO_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    max_ratio: _builtins.float
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        max_ratio: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_ratio", b"max_ratio", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetters: _TypeAlias = DeadLetters  # noqa: Y015
+
+@_typing.final
+class Compaction(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITS_FIELD_NUMBER: _builtins.int
+    TARGET_BYTES_FIELD_NUMBER: _builtins.int
+    RETENTION_MS_FIELD_NUMBER: _builtins.int
+    commits: _builtins.int
+    target_bytes: _builtins.int
+    retention_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        commits: _builtins.int = ...,
+        target_bytes: _builtins.int = ...,
+        retention_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits", "retention_ms", b"retention_ms", "target_bytes", b"target_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Compaction: _TypeAlias = Compaction  # noqa: Y015
 
 @_typing.final
 class Table(_message.Message):
@@ -471,23 +621,48 @@ class Table(_message.Message):
     PARTITION_BY_FIELD_NUMBER: _builtins.int
     LATENCY_MS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
+    EVOLUTION_FIELD_NUMBER: _builtins.int
+    CHANGE_FEED_FIELD_NUMBER: _builtins.int
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    BOOTSTRAP_FIELD_NUMBER: _builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: _builtins.int
+    COMPACTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     topic: _builtins.str
     environment: _builtins.str
     owner: _builtins.str
     path: _builtins.str
     mode: _builtins.str
-    """append"""
-    decoder: _builtins.str
-    """json"""
+    """append, merge-cdc, merge"""
     latency_ms: _builtins.int
     description: _builtins.str
+    engine: _builtins.str
+    """embedded, spark"""
+    evolution: _builtins.str
+    """refuse, add-columns, widen"""
+    change_feed: _builtins.bool
+    archive: _builtins.str
+    @_builtins.property
+    def decoder(self) -> Global___Decoder: ...
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]: ...
     @_builtins.property
     def derived(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedColumn]: ...
     @_builtins.property
     def partition_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def merge(self) -> Global___Merge: ...
+    @_builtins.property
+    def bootstrap(self) -> Global___Bootstrap: ...
+    @_builtins.property
+    def dead_letters(self) -> Global___DeadLetters: ...
+    @_builtins.property
+    def compaction(self) -> Global___Compaction: ...
     def __init__(
         self,
         *,
@@ -497,20 +672,107 @@ class Table(_message.Message):
         owner: _builtins.str = ...,
         path: _builtins.str = ...,
         mode: _builtins.str = ...,
-        decoder: _builtins.str = ...,
+        decoder: Global___Decoder | None = ...,
         columns: _abc.Iterable[Global___Column] | None = ...,
         derived: _abc.Iterable[Global___DerivedColumn] | None = ...,
         partition_by: _abc.Iterable[_builtins.str] | None = ...,
         latency_ms: _builtins.int = ...,
         description: _builtins.str = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        engine: _builtins.str = ...,
+        merge: Global___Merge | None = ...,
+        evolution: _builtins.str = ...,
+        change_feed: _builtins.bool = ...,
+        archive: _builtins.str = ...,
+        bootstrap: Global___Bootstrap | None = ...,
+        dead_letters: Global___DeadLetters | None = ...,
+        compaction: Global___Compaction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bootstrap", b"bootstrap", "compaction", b"compaction", "dead_letters", b"dead_letters", "decoder", b"decoder", "merge", b"merge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "decoder", b"decoder", "derived", b"derived", "description", b"description", "environment", b"environment", "latency_ms", b"latency_ms", "mode", b"mode", "name", b"name", "owner", b"owner", "partition_by", b"partition_by", "path", b"path", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "bootstrap", b"bootstrap", "change_feed", b"change_feed", "clusters", b"clusters", "columns", b"columns", "compaction", b"compaction", "dead_letters", b"dead_letters", "decoder", b"decoder", "derived", b"derived", "description", b"description", "engine", b"engine", "environment", b"environment", "evolution", b"evolution", "latency_ms", b"latency_ms", "merge", b"merge", "mode", b"mode", "name", b"name", "owner", b"owner", "partition_by", b"partition_by", "path", b"path", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Table: _TypeAlias = Table  # noqa: Y015
+
+@_typing.final
+class Connector(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ConfigEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONNECTOR_CLASS_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    TOPICS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    environment: _builtins.str
+    owner: _builtins.str
+    cluster: _builtins.str
+    kind: _builtins.str
+    """postgres, mongodb, snowflake, custom"""
+    connector_class: _builtins.str
+    """Java class"""
+    tasks: _builtins.int
+    state: _builtins.str
+    """running, paused, stopped"""
+    description: _builtins.str
+    @_builtins.property
+    def config(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Connect's own names; secrets only as references"""
+
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those it writes or reads, as far as known"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        environment: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        connector_class: _builtins.str = ...,
+        tasks: _builtins.int = ...,
+        state: _builtins.str = ...,
+        config: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        topics: _abc.Iterable[_builtins.str] | None = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "config", b"config", "connector_class", b"connector_class", "description", b"description", "environment", b"environment", "kind", b"kind", "name", b"name", "owner", b"owner", "state", b"state", "tasks", b"tasks", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Connector: _TypeAlias = Connector  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):
@@ -991,6 +1253,45 @@ class ListTablesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTablesResponse: _TypeAlias = ListTablesResponse  # noqa: Y015
+
+@_typing.final
+class ListConnectorsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    environment: _builtins.str
+    def __init__(
+        self,
+        *,
+        environment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectorsRequest: _TypeAlias = ListConnectorsRequest  # noqa: Y015
+
+@_typing.final
+class ListConnectorsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connector]: ...
+    def __init__(
+        self,
+        *,
+        connectors: _abc.Iterable[Global___Connector] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connectors", b"connectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectorsResponse: _TypeAlias = ListConnectorsResponse  # noqa: Y015
 
 @_typing.final
 class EstateFile(_message.Message):

@@ -80,6 +80,11 @@ class MetadataStub:
                 request_serializer=penstock_dot_v1_dot_penstock__pb2.ListTablesRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_penstock__pb2.ListTablesResponse.FromString,
                 _registered_method=True)
+        self.ListConnectors = channel.unary_unary(
+                '/penstock.v1.Metadata/ListConnectors',
+                request_serializer=penstock_dot_v1_dot_penstock__pb2.ListConnectorsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_penstock__pb2.ListConnectorsResponse.FromString,
+                _registered_method=True)
 
 
 class MetadataServicer:
@@ -150,6 +155,13 @@ class MetadataServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListConnectors(self, request, context):
+        """The declared connectors of Kafka Connect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MetadataServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -197,6 +209,11 @@ def add_MetadataServicer_to_server(servicer, server):
                     servicer.ListTables,
                     request_deserializer=penstock_dot_v1_dot_penstock__pb2.ListTablesRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_penstock__pb2.ListTablesResponse.SerializeToString,
+            ),
+            'ListConnectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConnectors,
+                    request_deserializer=penstock_dot_v1_dot_penstock__pb2.ListConnectorsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_penstock__pb2.ListConnectorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -443,6 +460,33 @@ class Metadata:
             '/penstock.v1.Metadata/ListTables',
             penstock_dot_v1_dot_penstock__pb2.ListTablesRequest.SerializeToString,
             penstock_dot_v1_dot_penstock__pb2.ListTablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConnectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.Metadata/ListConnectors',
+            penstock_dot_v1_dot_penstock__pb2.ListConnectorsRequest.SerializeToString,
+            penstock_dot_v1_dot_penstock__pb2.ListConnectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

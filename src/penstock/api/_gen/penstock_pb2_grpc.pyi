@@ -55,6 +55,8 @@ class MetadataStub:
     """The clients heard from lately, and the versions they have applied."""
     ListTables: _grpc.UnaryUnaryMultiCallable[_penstock_pb2.ListTablesRequest, _penstock_pb2.ListTablesResponse]
     """The declared tables of the lake."""
+    ListConnectors: _grpc.UnaryUnaryMultiCallable[_penstock_pb2.ListConnectorsRequest, _penstock_pb2.ListConnectorsResponse]
+    """The declared connectors of Kafka Connect."""
 
 @_typing.type_check_only
 class MetadataAsyncStub(MetadataStub):
@@ -81,6 +83,8 @@ class MetadataAsyncStub(MetadataStub):
     """The clients heard from lately, and the versions they have applied."""
     ListTables: _aio.UnaryUnaryMultiCallable[_penstock_pb2.ListTablesRequest, _penstock_pb2.ListTablesResponse]  # type: ignore[assignment]
     """The declared tables of the lake."""
+    ListConnectors: _aio.UnaryUnaryMultiCallable[_penstock_pb2.ListConnectorsRequest, _penstock_pb2.ListConnectorsResponse]  # type: ignore[assignment]
+    """The declared connectors of Kafka Connect."""
 
 class MetadataServicer(metaclass=_abc_1.ABCMeta):
     """What clients need to reach a topic."""
@@ -158,6 +162,14 @@ class MetadataServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_penstock_pb2.ListTablesResponse, _abc.Awaitable[_penstock_pb2.ListTablesResponse]]:
         """The declared tables of the lake."""
+
+    @_abc_1.abstractmethod
+    def ListConnectors(
+        self,
+        request: _penstock_pb2.ListConnectorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_penstock_pb2.ListConnectorsResponse, _abc.Awaitable[_penstock_pb2.ListConnectorsResponse]]:
+        """The declared connectors of Kafka Connect."""
 
 def add_MetadataServicer_to_server(servicer: MetadataServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -1,6 +1,6 @@
 """The typed documents of an estate, found by name; and the names that are said twice.
 
-Entry… ─catalog─▶ Catalog(clusters, profiles, topics, tables) ─▶ resolver
+Entry… ─catalog─▶ Catalog(clusters, profiles, topics, tables, connectors) ─▶ resolver
 
 A name whose document has a fault is still known here as written, so that one mistake is told once
 and not again at every document that refers to it.
@@ -12,15 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from penstock.control.declare.connector_documents import ConnectorDocument
 from penstock.control.declare.documents import (
     AnyDocument,
     ClusterDocument,
-    TableDocument,
     TopicDocument,
     TopicProfileDocument,
 )
 from penstock.control.declare.layers import Layer
 from penstock.control.declare.places import Document, Loc, nearest
+from penstock.control.declare.table_documents import TableDocument
 from penstock.control.declare.validation import Entry
 from penstock.errors import Fault
 
@@ -43,6 +44,7 @@ class Catalog:
     profiles: Mapping[str, Entry[TopicProfileDocument]]
     topics: Sequence[Entry[TopicDocument]]
     tables: Sequence[Entry[TableDocument]]
+    connectors: Sequence[Entry[ConnectorDocument]]
     written: Mapping[str, set[str]]
     complete: bool
 
@@ -101,6 +103,7 @@ def catalog(
         profiles=profiles,
         topics=_of(ordered, TopicDocument),
         tables=_of(ordered, TableDocument),
+        connectors=_of(ordered, ConnectorDocument),
         written=written,
         complete=complete,
     )

@@ -1,6 +1,6 @@
 """The kinds of documents an estate is written in: one pydantic model a kind.
 
-YAML ─▶ ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument ─▶ resolver
+YAML ─▶ ClusterDocument | TopicDocument | TopicProfileDocument | … ─▶ resolver
 
 The models are the one source of validation, of the JSON Schemas for editors and of the reference
 page, so each field carries its docstring. Keys are written in kebab-case. They judge a document by
@@ -9,11 +9,11 @@ itself; whatever needs a second document is the resolver's.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_snake
+from pydantic import Field
 
+from penstock.control.declare.connector_documents import ConnectorDocument
 from penstock.control.declare.fields import (
     Address,
     ConfigValue,
@@ -29,32 +29,23 @@ from penstock.control.declare.fields import (
     Suffixes,
     TopicName,
 )
-from penstock.model import clusters, tables, topics
+from penstock.control.declare.part import Part
+from penstock.control.declare.table_documents import TableDocument
+from penstock.model import clusters, topics
 
 __all__ = [
     "KINDS",
     "ClusterDocument",
-    "ColumnSpec",
     "EnvironmentOverride",
     "Limits",
     "Policies",
-    "TableDocument",
     "TopicDocument",
     "TopicProfileDocument",
     "TopicSettings",
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=lambda name: to_snake(name).replace("_", "-"),
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class TopicSettings(_Part):
+class TopicSettings(Part):
     """What a topic is on its clusters. Nothing is needed where another layer says it."""
 
     partitions: Count | None = None
@@ -124,7 +115,7 @@ class TopicProfileDocument(TopicSettings):
     """Another profile whose settings hold where this one says nothing."""
 
 
-class Policies(_Part):
+class Policies(Part):
     """What every topic on the cluster must keep to."""
 
     naming_pattern: Pattern | None = None
@@ -141,7 +132,7 @@ class Policies(_Part):
     """Topic configuration that must not be set."""
 
 
-class Limits(_Part):
+class Limits(Part):
     """What the cluster can carry, over all declared topics."""
 
     topics: Count | None = None
@@ -152,7 +143,7 @@ class Limits(_Part):
     """How many brokers it has; no topic has more replicas."""
 
 
-class ClusterDocument(_Part):
+class ClusterDocument(Part):
     """A Kafka cluster."""
 
     kind: Literal["Cluster"]
@@ -182,62 +173,15 @@ class ClusterDocument(_Part):
     """What it can carry."""
 
 
-class ColumnSpec(_Part):
-    """A column read from the record's value by its name."""
-
-    type: tables.ColumnType
-    """The column's type."""
-    nullable: Flag = True
-    """Whether a record may lack it."""
-
-
-def _column(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
-
-Column = Annotated[
-    ColumnSpec, BeforeValidator(_column, json_schema_input_type=tables.ColumnType | ColumnSpec)
-]
-ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-class TableDocument(_Part):
-    """A table of the lake, fed by a topic: one in each environment the topic is in."""
-
-    kind: Literal["Table"]
-    name: DnsName
-    """Unique in its environment."""
-    topic: str
-    """The logical topic that feeds it."""
-    owner: DnsName
-    """The one team that answers for it."""
-    description: str = ""
-    """What its rows mean."""
-    environment: DnsName | None = None
-    """The one environment to have the table in; else every environment of the topic."""
-    path: str = ""
-    """Where the Delta table is, below the lake; else `environment/name`."""
-    mode: tables.TableMode = tables.TableMode.APPEND
-    """How records become rows."""
-    decoder: tables.Decoder = tables.Decoder.JSON
-    """How a record's value becomes columns."""
-    columns: dict[ColumnName, Column] = Field(min_length=1)
-    """Columns by name: a type, or `{type: …, nullable: false}`."""
-    derived: dict[ColumnName, str] = Field(default_factory=dict)
-    """Columns made from others: `date(column)`, `cluster`, `partition`, `offset`, `record_id`,
-    `event_time`, `key`."""
-    partition_by: Names = Field(default_factory=list)
-    """Columns the table's files are laid out by."""
-    latency: Period = Field(default=1_000, json_schema_extra={"default": "1s"})
-    """A record is in the table at most this long after it can be read, e.g. `2s`."""
-
-
-AnyDocument: TypeAlias = ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument
+AnyDocument: TypeAlias = (
+    ClusterDocument | TopicDocument | TopicProfileDocument | TableDocument | ConnectorDocument
+)
 
 KINDS: dict[str, type[AnyDocument]] = {
     "Cluster": ClusterDocument,
     "Topic": TopicDocument,
     "TopicProfile": TopicProfileDocument,
     "Table": TableDocument,
+    "Connector": ConnectorDocument,
 }
 """Every kind of document by the word that stands behind ``kind:``."""

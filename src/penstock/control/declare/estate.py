@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from penstock.model import clusters, tables, topics
+from penstock.model import clusters, connectors, tables, topics
 
 __all__ = ["Estate", "EstateFile"]
 
@@ -23,7 +23,7 @@ class EstateFile:
 
     Attributes:
         path: as the user gave it; faults name it.
-        content: YAML of one or more documents.
+        content: one or more documents, in YAML, or in HOCON where the path says so.
     """
 
     path: str
@@ -38,8 +38,10 @@ class Estate:
         clusters: by name.
         topics: by ``Topic.ident``, variants included; each has exactly one epoch, open.
         tables: by ``Table.ident``.
+        connectors: by ``Connector.ident``.
     """
 
     clusters: Mapping[str, clusters.Cluster] = field(default_factory=dict)
     topics: Mapping[str, topics.Topic] = field(default_factory=dict)
     tables: Mapping[str, tables.Table] = field(default_factory=dict)
+    connectors: Mapping[str, connectors.Connector] = field(default_factory=dict)

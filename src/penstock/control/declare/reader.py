@@ -1,6 +1,7 @@
 """Paths to files, files to documents of plain values that remember their lines.
 
 paths ─walk─▶ EstateFile… ─read─▶ Document…, and the faults of YAML itself
+                                   (HOCON: `.conf`, `.hocon`, see `hocon`)
 
 It reads the parser's events rather than a tree: half the time for ten thousand files, and duplicate
 keys and every line are in plain sight. Never follows an alias: TopicProfile is the way to share,
@@ -28,13 +29,15 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from penstock.control.declare import hocon
 from penstock.control.declare.estate import EstateFile
+from penstock.control.declare.hocon_scan import Stop
 from penstock.control.declare.places import Document, Loc
 from penstock.errors import ConfigError, Fault
 
 __all__ = ["Reading", "read", "walk"]
 
-_SUFFIXES = {".yaml", ".yml"}
+_SUFFIXES = {".yaml", ".yml", *hocon.SUFFIXES}
 _CONSTANTS = {
     text: value
     for value, texts in {
@@ -49,7 +52,7 @@ _FLOAT = re.compile(r"[-+]?(?=.*[.eE])(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+
 
 
 def walk(paths: Sequence[Path]) -> list[EstateFile]:
-    """Return the estate files of the paths: files as they are, directories searched for YAML.
+    """Return the estate files of the paths: files as they are, directories searched.
 
     Raises:
         ConfigError: with a fault for each path that is not there or not text.
@@ -77,7 +80,7 @@ class Reading:
     """What a file holds.
 
     Attributes:
-        faults: what is wrong with its YAML.
+        faults: what is wrong with its YAML or HOCON.
         complete: whether no document had to be left out.
     """
 
@@ -88,6 +91,8 @@ class Reading:
 
 def read(file: EstateFile) -> Reading:
     """Return the file's documents; with broken YAML, those before the break."""
+    if Path(file.path).suffix in hocon.SUFFIXES:
+        return _read_hocon(file)
     builder = _Builder(file.path)
     try:
         for event in YAML(typ="safe", pure=True).parse(file.content):
@@ -104,6 +109,14 @@ def read(file: EstateFile) -> Reading:
             0, f"this is not YAML: {error}", "Remove the characters YAML does not take."
         )
     return Reading(documents=builder.documents, faults=builder.faults, complete=builder.complete)
+
+
+def _read_hocon(file: EstateFile) -> Reading:
+    try:
+        return Reading(documents=hocon.read_hocon(file), faults=(), complete=True)
+    except Stop as stop:
+        fault = Fault(file=file.path, line=stop.line, what=stop.what, next_step=stop.next_step)
+        return Reading(documents=(), faults=[fault], complete=False)
 
 
 def _expand(path: Path) -> Iterator[Path]:

@@ -1,6 +1,6 @@
 """Typed documents to the estate: everything that needs more than one document to be judged.
 
-Catalog ─topics, tables─▶ Estate, and faults: duplicates, two owners, collisions, limits
+Catalog ─topics, tables, connectors─▶ Estate, and faults: duplicates, two owners, collisions, limits
 
 The outcome does not depend on the order of files. Of two documents that say the same name, the
 later by path is the one at fault, and the fault names both places.
@@ -12,10 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from penstock.control.declare.catalog import Catalog
+from penstock.control.declare.connector_resolver import resolve_connectors
 from penstock.control.declare.documents import ClusterDocument, TopicDocument
 from penstock.control.declare.estate import Estate
 from penstock.control.declare.layers import Layer, find_conflicts
 from penstock.control.declare.rules import Placed, check_limits
+from penstock.control.declare.table_paths import Located, check_paths
 from penstock.control.declare.table_resolver import resolve_table
 from penstock.control.declare.topic_resolver import Resolved, resolve_topic
 from penstock.control.declare.validation import Entry
@@ -38,12 +40,14 @@ def resolve(catalog: Catalog) -> tuple[Estate, list[Fault]]:
     faults += check_limits(_by_cluster(resolved))
     declared = {topic.ident: topic for one in resolved for topic in one.topics}
     fed, wrong = _resolve_tables(catalog, declared)
+    run, broken = resolve_connectors(catalog, declared)
     estate = Estate(
         clusters={name: _cluster(entry.model) for name, entry in sorted(catalog.clusters.items())},
         topics=dict(sorted(declared.items())),
         tables=dict(sorted(fed.items())),
+        connectors=dict(sorted(run.items())),
     )
-    return estate, faults + wrong
+    return estate, [*faults, *wrong, *broken]
 
 
 def _cluster(model: ClusterDocument) -> clusters.Cluster:
@@ -62,20 +66,20 @@ def _cluster(model: ClusterDocument) -> clusters.Cluster:
 def _resolve_tables(
     catalog: Catalog, declared: Mapping[str, topics.Topic]
 ) -> tuple[dict[str, tables.Table], list[Fault]]:
-    made: dict[str, tables.Table] = {}
+    made: dict[str, Located] = {}
     faults: list[Fault] = []
-    places: dict[str, str] = {}
     for entry in catalog.tables:
         found, wrong = resolve_table(entry, declared, catalog)
         faults += wrong
         for table in found:
-            clash = next((w for w in (table.ident, table.path) if w in places), None)
-            if clash:
-                what = f"table {table.ident}: {clash} is taken, by {places[clash]}"
-                faults.append(entry.document.fault(("name",), what, "Remove or rename one."))
-            places.update(dict.fromkeys((table.ident, table.path), entry.document.place()))
-            made[table.ident] = table
-    return made, faults
+            first = made.setdefault(table.ident, Located(table=table, entry=entry))
+            if first.entry is not entry:
+                what = f"table {table.ident} is declared twice, first at "
+                what += first.entry.document.place(("name",))
+                step = "Remove one of them, or rename it."
+                faults.append(entry.document.fault(("name",), what, step))
+    faults += check_paths([*made.values()])
+    return {ident: one.table for ident, one in made.items()}, faults
 
 
 def _check_clusters(catalog: Catalog) -> Iterator[Fault]:

@@ -8,7 +8,8 @@ next thing to write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -22,10 +23,13 @@ from penstock.errors import Fault
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Entry", "validate"]
+__all__ = ["STAND_INS", "Entry", "validate"]
 
 M_co = TypeVar("M_co", bound=AnyDocument, covariant=True)
 _MAX_SHOWN = 60
+
+STAND_INS = {"Table": {"name": "unnamed", "topic": "", "owner": "nobody"}}
+"""What stands for a faulty field that must be there; of that nothing is judged."""
 
 _STEPS = {
     "bool_type": "Write true or false.",
@@ -76,14 +80,32 @@ def validate(document: Document) -> tuple[Entry[AnyDocument] | None, list[Fault]
 def _salvage(
     document: Document, details: Sequence[ErrorDetails], kind: str
 ) -> Entry[AnyDocument] | None:
-    """Return the document without its faulty fields, so that its references are judged too."""
-    faulty = {detail["loc"][0] for detail in details if detail["loc"]}
-    content = {key: value for key, value in document.content.items() if key not in faulty}
-    try:
-        model = KINDS[kind].model_validate(content)
-    except ValidationError:
-        return None
-    return Entry(document=document, model=model, partial=True)
+    """Return the document without what is faulty, so that the rest is judged too.
+
+    Only the faulty part is left out where the document can be read without it, else the whole
+    field; and a field that must be there is stood in for where `STAND_INS` has a value.
+    """
+    written = [_written(document, detail["loc"]) for detail in details]
+    for depth in (None, 2, 1):
+        content = _without(document.content, [loc[:depth] for loc in written if loc])
+        try:
+            model = KINDS[kind].model_validate({**STAND_INS.get(kind, {}), **content})
+        except ValidationError:
+            continue
+        return Entry(document=document, model=model, partial=True)
+    return None
+
+
+def _without(content: Mapping[str, Any], locs: Iterable[Loc]) -> dict[str, Any]:
+    """Return a copy of the content without the locations; of a list, all or nothing is kept."""
+    kept = copy.deepcopy(dict(content))
+    for loc in locs:
+        part: Any = kept
+        for step in loc[:-1]:
+            part = part.get(step) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            part.pop(loc[-1], None)
+    return kept
 
 
 def _fault(document: Document, detail: ErrorDetails, kind: str) -> Fault:

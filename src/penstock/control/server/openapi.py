@@ -25,6 +25,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _SCALARS: dict[int, Json] = {
     FieldDescriptor.TYPE_STRING: {"type": "string"},
     FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
     FieldDescriptor.TYPE_INT32: {"type": "integer", "format": "int32"},
     # Protobuf's JSON has 64-bit numbers as text, since JavaScript cannot hold them.
     FieldDescriptor.TYPE_INT64: {"type": "string", "format": "int64"},

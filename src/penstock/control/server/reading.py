@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from penstock.api import wire
+from penstock.api import connector_wire, table_wire, wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.control import switching
 from penstock.control.observations import Recorded
@@ -48,6 +48,7 @@ class Reading:
             "ReportApplied": self.report_applied,
             "ListClients": self.list_clients,
             "ListTables": self.list_tables,
+            "ListConnectors": self.list_connectors,
         }
 
     async def get_snapshot(self, request: pb.GetSnapshotRequest, _caller: Caller) -> pb.Snapshot:
@@ -136,9 +137,22 @@ class Reading:
         recorded = await asyncio.to_thread(self._recorded)
         return pb.ListTablesResponse(
             tables=[
-                wire.encode_table(table)
+                table_wire.encode_table(table)
                 for table in recorded.tables.values()
                 if request.environment in {"", table.environment}
+            ]
+        )
+
+    async def list_connectors(
+        self, request: pb.ListConnectorsRequest, _caller: Caller
+    ) -> pb.ListConnectorsResponse:
+        """Return the declared connectors."""
+        recorded = await asyncio.to_thread(self._recorded)
+        return pb.ListConnectorsResponse(
+            connectors=[
+                connector_wire.encode_connector(connector)
+                for connector in recorded.connectors.values()
+                if request.environment in {"", connector.environment}
             ]
         )
 

@@ -1,4 +1,4 @@
-"""What was declared and done: clusters, topics with their epochs, tables, ownership, files.
+"""What was declared and done: clusters, topics, tables, connectors, ownership, files.
 
 Every function that changes what clients are told advances the version. Ownership and the files
 are not told to clients, and do not.
@@ -17,17 +17,19 @@ from penstock.control.observations import Recorded
 from penstock.control.store import bodies, versions
 from penstock.control.store import schema as s
 from penstock.control.store.database import put
-from penstock.model import clusters, tables, topics
+from penstock.model import clusters, connectors, tables, topics
 
 __all__ = [
     "cluster",
     "disown",
     "drop_cluster",
+    "drop_connector",
     "drop_table",
     "drop_topic",
     "files",
     "own",
     "put_cluster",
+    "put_connector",
     "put_files",
     "put_table",
     "put_topic",
@@ -48,6 +50,10 @@ def recorded(tx: Connection) -> Recorded:
         tables={
             row.ident: bodies.decode(tables.Table, row.body)
             for row in tx.execute(select(s.tables).order_by(s.tables.c.ident))
+        },
+        connectors={
+            row.ident: bodies.decode(connectors.Connector, row.body)
+            for row in tx.execute(select(s.connectors).order_by(s.connectors.c.ident))
         },
     )
 
@@ -113,6 +119,18 @@ def put_table(tx: Connection, table: tables.Table) -> None:
 def drop_table(tx: Connection, ident: str) -> None:
     """Forget a table of the lake."""
     tx.execute(delete(s.tables).where(s.tables.c.ident == ident))
+    versions.advance(tx)
+
+
+def put_connector(tx: Connection, connector: connectors.Connector) -> None:
+    """Record a connector."""
+    put(tx, s.connectors, ident=connector.ident, body=bodies.encode(connector))
+    versions.advance(tx)
+
+
+def drop_connector(tx: Connection, ident: str) -> None:
+    """Forget a connector; what it left in Connect and in its source is not touched."""
+    tx.execute(delete(s.connectors).where(s.connectors.c.ident == ident))
     versions.advance(tx)
 
 

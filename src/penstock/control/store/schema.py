@@ -13,6 +13,7 @@ __all__ = [
     "audit",
     "clients",
     "clusters",
+    "connectors",
     "cordons",
     "drift",
     "emptyings",
@@ -65,6 +66,13 @@ epochs = Table(
 
 tables = Table(
     "tables",
+    metadata,
+    Column("ident", String, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+connectors = Table(
+    "connectors",
     metadata,
     Column("ident", String, primary_key=True),
     Column("body", Text, nullable=False),

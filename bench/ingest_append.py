@@ -1,0 +1,291 @@
+"""Appending a topic to a Delta table: rows a CPU second, end to end from the broker.
+
+    one topic of records ─▶ embedded · Penstock on Spark · Spark Structured Streaming's own ─▶ Delta
+
+Each in a process of its own, on the same topic, to a table of its own; CPU is the process's and its
+children's (Spark's JVM, its Python workers), from the first record asked for to the last commit.
+All are warmed up by landing a small topic first, which no figure holds.
+Spark's own protobuf reader is a jar that cannot be had here: beside protobuf it lands the bytes as
+they are, without decoding them, which costs it less than the task would.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from bench.rows import Row
+from penstock.ingest.settings import Limits
+from penstock.ingest.worker import Worker
+from penstock.model import clusters, metadata, tables, topics
+from penstock.runtime import embedded
+
+RECORDS = 2_000_000
+WARM_UP = 50_000
+PARTITIONS = 6
+ROUNDS = 3
+GOALS = {"json": 400_000, "protobuf": 600_000}
+RATIO_GOAL = 5.0
+PEER = "Spark Structured Streaming, local"
+COLUMNS = {
+    "id": "string",
+    "customer": "string",
+    "city": "string",
+    "sku": "string",
+    "count": "long",
+    "price": "double",
+    "paid": "boolean",
+}
+
+
+def run() -> list[Row]:
+    """Measure both formats."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
+        home = Path(directory)
+        cluster = embedded.start(home, "bench", brokers=1)
+        try:
+            for kind in GOALS:
+                _fill(cluster.bootstrap, home, kind)
+            return [row for kind in GOALS for row in _rows(kind, cluster.bootstrap, home)]
+        finally:
+            cluster.kill()
+
+
+def _rows(kind: str, bootstrap: str, home: Path) -> Iterator[Row]:
+    ours = [_measured("embedded", kind, bootstrap, home / f"e{n}") for n in range(ROUNDS)]
+    on_spark = _measured("engine", kind, bootstrap, home / "engine")
+    theirs = _measured("streaming", kind, bootstrap, home / "streaming")
+    rate = statistics.median(ours)
+    note = f"{RECORDS:,} records of {len(_encoders(home)[kind](0))} B; median of {ROUNDS}"
+    if kind == "protobuf":
+        note += "; Spark lands the bytes undecoded"
+    yield _row(
+        f"append {kind}, embedded",
+        rate,
+        theirs,
+        goal=f"at least {GOALS[kind]:,}, {RATIO_GOAL:g} times Spark's",
+        met=rate >= GOALS[kind] and rate >= RATIO_GOAL * theirs,
+        note=note,
+    )
+    yield _row(
+        f"append {kind}, engine: spark", on_spark, theirs, goal="none", met=None, note="one run"
+    )
+
+
+def _row(case: str, ours: float, peer: float, *, goal: str, met: bool | None, note: str) -> Row:
+    return {
+        "bench": "append",
+        "case": case,
+        "ours": round(ours),
+        "peer": round(peer),
+        "peer_name": PEER,
+        "unit": "rows/CPU s",
+        "ratio": round(ours / peer, 2),
+        "goal": goal,
+        "met": met,
+        "note": note,
+    }
+
+
+def _measured(how: str, kind: str, bootstrap: str, home: Path) -> float:
+    """Return rows a CPU second of one run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.ingest_append", how, kind, bootstrap, str(home)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def _encoders(home: Path) -> dict[str, Callable[[int], bytes]]:
+    """Return what writes the n-th record, by format; makes the descriptor file of protobuf."""
+    file = descriptor_pb2.FileDescriptorProto(name="order.proto", package="bench", syntax="proto3")
+    order = file.message_type.add(name="Order")
+    kinds = {"string": "STRING", "long": "INT64", "double": "DOUBLE", "boolean": "BOOL"}
+    for number, (name, kind) in enumerate(COLUMNS.items(), start=1):
+        order.field.add(
+            name=name, number=number, type=f"TYPE_{kinds[kind]}", label="LABEL_OPTIONAL"
+        )
+    content = descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString()
+    (home / "order.desc").write_bytes(content)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    message = message_factory.GetMessageClass(pool.FindMessageTypeByName("bench.Order"))
+    return {
+        "json": lambda n: json.dumps(_order(n)).encode(),
+        "protobuf": lambda n: message(**_order(n)).SerializeToString(),
+    }
+
+
+def _order(n: int) -> dict[str, Any]:
+    return {
+        "id": f"order-{n:012}",
+        "customer": f"customer-{n % 100_000:08}-with-a-name-of-some-length",
+        "city": ("Amsterdam", "Berlin", "Copenhagen", "Dublin")[n % 4],
+        "sku": f"sku-{n % 1_000:06}",
+        "count": n % 9,
+        "price": n % 10_000 / 100,
+        "paid": n % 2 == 0,
+    }
+
+
+def _fill(bootstrap: str, home: Path, kind: str) -> None:
+    encode = _encoders(home)[kind]
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    new = [NewTopic(name, PARTITIONS, 1) for name in (kind, f"{kind}-warm")]
+    for made in admin.create_topics(new).values():
+        made.result(30)
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "acks": "1"})
+    for topic, count in ((kind, RECORDS), (f"{kind}-warm", WARM_UP)):
+        for n in range(count):
+            while True:
+                try:
+                    producer.produce(topic, encode(n), partition=n % PARTITIONS)
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+        producer.flush()
+
+
+def _table(kind: str, topic: str, home: Path) -> tables.Table:
+    decoder = tables.Decoder()
+    if kind == "protobuf":
+        decoder = tables.Decoder(
+            format=tables.Format.PROTOBUF,
+            descriptor=str(home.parent / "order.desc"),
+            message="bench.Order",
+        )
+    return tables.Table(
+        name=topic,
+        topic=topic,
+        environment="bench",
+        owner="bench",
+        path=topic,
+        decoder=decoder,
+        columns=tuple(tables.Column(name=n, type=t) for n, t in COLUMNS.items()),
+        latency_ms=1_000,
+    )
+
+
+def _snapshot(bootstrap: str, topic: str) -> metadata.Snapshot:
+    placement = topics.Placement(cluster="bench", topic=topic, partitions=PARTITIONS)
+    epoch = topics.Epoch(
+        number=1,
+        state=topics.EpochState.OPEN,
+        routing=topics.Routing.FAILOVER,
+        placements=(placement,),
+    )
+    declared = topics.Topic(name=topic, environment="bench", owner="bench", epochs=(epoch,))
+    at = {clusters.AuthMode.PLAINTEXT: bootstrap}
+    cluster = clusters.Cluster(name="bench", environment="bench", bootstrap=at)
+    return metadata.Snapshot(
+        version=1, clusters={"bench": cluster}, topics={declared.ident: declared}
+    )
+
+
+def _land(table: tables.Table, bootstrap: str, home: Path, rows: int, **told: Any) -> None:
+    """Run the table's worker until it has every row."""
+    snapshot = _snapshot(bootstrap, table.topic)
+    worker = Worker(table, lake=home, limits=Limits(), snapshot=lambda: snapshot, **told)
+    worker.start()
+    while worker.progress.rows < rows:
+        if worker.join(0.02):
+            raise SystemExit(worker.progress.error)
+    worker.stop()
+    worker.join(60)
+
+
+def embedded_run(kind: str, bootstrap: str, home: Path) -> float:
+    """Land by the ingest process's own engine."""
+    warm = f"{kind}-warm"
+    _land(_table(kind, warm, home), bootstrap, home, WARM_UP)
+    return _timed(lambda: _land(_table(kind, kind, home), bootstrap, home, RECORDS))
+
+
+def engine_run(kind: str, bootstrap: str, home: Path) -> float:
+    """Land by the same worker, with engine: spark."""
+    from penstock.ingest.engines import spark_session  # noqa: PLC0415 - an extra
+    from penstock.runtime import spark  # noqa: PLC0415
+
+    settings = spark.settings(home / "spark")
+    spark_session.open_session(settings)
+
+    def land(topic: str, rows: int) -> None:
+        table = replace(_table(kind, topic, home), engine=tables.Engine.SPARK)
+        _land(table, bootstrap, home, rows, spark=lambda: settings)
+
+    land(f"{kind}-warm", WARM_UP)
+    return _timed(lambda: land(kind, RECORDS))
+
+
+def streaming_run(kind: str, bootstrap: str, home: Path) -> float:
+    """Land by Spark's own streaming query, at once all that is there."""
+    from penstock.ingest.engines import spark_session  # noqa: PLC0415 - an extra
+    from penstock.runtime import spark  # noqa: PLC0415
+
+    session = spark_session.open_session(spark.settings(home / "spark"))
+    types = ", ".join(f"`{name}` {kind}" for name, kind in COLUMNS.items())
+    columns = {"json": (f"from_json(CAST(value AS STRING), '{types}') AS row", "row.*")}
+
+    def land(topic: str) -> None:
+        read, write = columns.get(kind, ("value", "value"))
+        query = (
+            session.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", bootstrap)
+            .option("subscribe", topic)
+            .option("startingOffsets", "earliest")
+            .load()
+            .selectExpr(read)
+            .select(write)
+            .writeStream.format("delta")
+            .option("checkpointLocation", str(home / f"{topic}-checkpoint"))
+            .trigger(availableNow=True)
+            .start(str(home / topic))
+        )
+        query.awaitTermination()
+
+    land(f"{kind}-warm")
+    rate = _timed(lambda: land(kind))
+    assert session.read.format("delta").load(str(home / kind)).count() == RECORDS
+    return rate
+
+
+def _timed(work: Callable[[], None]) -> float:
+    before = _cpu_s()
+    begun = time.perf_counter()
+    work()
+    used = _cpu_s() - before
+    print(f"  {time.perf_counter() - begun:.1f} s, {used:.1f} CPU s", file=sys.stderr)
+    return RECORDS / used
+
+
+def _cpu_s() -> float:
+    """Return what this process and all below it have used, those that ended included."""
+    me = psutil.Process()
+    return sum(sum(each.cpu_times()[:4]) for each in (me, *me.children(recursive=True)))
+
+
+WAYS: dict[str, Callable[[str, str, Path], float]] = {
+    "embedded": embedded_run,
+    "engine": engine_run,
+    "streaming": streaming_run,
+}
+
+if __name__ == "__main__":
+    _, way, format_, address, place = sys.argv
+    Path(place).mkdir(parents=True, exist_ok=True)
+    print(WAYS[way](format_, address, Path(place)))

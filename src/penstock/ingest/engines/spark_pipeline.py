@@ -1,0 +1,112 @@
+"""The pipeline inside Spark's Python workers: the same code, and so the same rows and letters.
+
+    RAW ─mapInArrow: Pipeline.transform a batch─▶ rows with a null _letter, letters with null columns
+
+One pass makes both, since a second would read Kafka again. The driver opens the pipeline once to
+know its columns; each worker opens its own from the declaration, which is all that travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from penstock.ingest import arrow_types, letters
+from penstock.ingest.pipeline import Pipeline
+from penstock.ingest.records import RAW
+from penstock.model import tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["LETTER", "counts", "ddl", "letters_of", "nullable", "rows_of", "transformed"]
+
+LETTER = "_letter"
+"""Column that holds a dead letter; null for a row."""
+
+
+def transformed(raw: DataFrame, table: tables.Table, rows: pa.Schema) -> DataFrame:
+    """Return rows and letters of the records.
+
+    Args:
+        raw: as `records.RAW`.
+        table: the declaration.
+        rows: the pipeline's schema.
+    """
+    packed = nullable(rows).append(pa.field(LETTER, pa.struct(nullable(letters.FOUND))))
+    return raw.mapInArrow(_Transform(table, packed), ddl(packed))
+
+
+def rows_of(frame: DataFrame) -> DataFrame:
+    """Return the rows among what `transformed` gives."""
+    return frame.where(f"{LETTER} IS NULL").drop(LETTER)
+
+
+def letters_of(frame: DataFrame) -> pa.Table:
+    """Return the letters among what `transformed` gives, as `letters.FOUND`.
+
+    They come to the driver: they are few, or the table stops before they are asked for.
+    """
+    found = frame.where(f"{LETTER} IS NOT NULL").select(f"{LETTER}.*").toArrow()
+    order = [(name, "ascending") for name in ("cluster", "topic", "partition", "offset")]
+    return found.cast(letters.FOUND).sort_by(order)
+
+
+def counts(frame: DataFrame) -> tuple[int, int]:
+    """Return how many rows and letters there are, and how many letters."""
+    both = frame.selectExpr("count(*) AS every", f"count({LETTER}) AS letters").collect()[0]
+    return both["every"], both["letters"]
+
+
+def nullable(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with every column nullable, as it is between Spark and Python."""
+    return pa.schema([field.with_nullable(nullable=True) for field in schema])
+
+
+def ddl(schema: pa.Schema) -> str:
+    """Return the columns as Spark declares them."""
+    return ", ".join(
+        f"`{field.name.replace('`', '``')}` {arrow_types.from_arrow(field.type)}"
+        for field in schema
+    )
+
+
+class _Transform:
+    """What Spark pickles and calls, once a task."""
+
+    def __init__(self, table: tables.Table, packed: pa.Schema) -> None:
+        self._table = table
+        self._packed = packed
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        pipeline = Pipeline(self._table)
+        for batch in batches:
+            made = pipeline.transform(pa.Table.from_batches([batch]).cast(RAW))
+            yield from self._packed_rows(made.rows)
+            if made.letters.num_rows:
+                yield from self._packed_letters(made.letters)
+
+    def _packed_rows(self, rows: pa.Table) -> Iterable[pa.RecordBatch]:
+        none = pa.nulls(rows.num_rows, self._packed.field(LETTER).type)
+        columns = [*rows.columns, none]
+        return self._batches(columns)
+
+    def _packed_letters(self, found: pa.Table) -> Iterable[pa.RecordBatch]:
+        whole = pa.StructArray.from_arrays(
+            [column.combine_chunks() for column in found.columns],
+            fields=list(self._packed.field(LETTER).type),
+        )
+        none = [pa.nulls(found.num_rows, field.type) for field in self._packed][:-1]
+        return self._batches([*none, whole])
+
+    def _batches(self, columns: list[pa.Array]) -> Iterable[pa.RecordBatch]:
+        typed = [
+            column.cast(field.type) if column.type != field.type else column
+            for column, field in zip(columns, self._packed, strict=True)
+        ]
+        batches: list[pa.RecordBatch] = pa.Table.from_arrays(
+            typed, schema=self._packed
+        ).to_batches()
+        return batches

@@ -1,0 +1,98 @@
+"""Where Spark's rows go: the same tables, properties and numbers as `targets`, written by Spark.
+
+    rows of batch N ─commit─▶ append or MERGE, with txnAppId and txnVersion N: one Delta commit
+    everything else (make, check, look) ─▶ the embedded target of the same table
+
+Guarantee: as `targets`. Spark leaves out a write whose number the table has already; so before and
+after each commit the log is looked at, and one that another process made is told as `Conflict`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+import pyarrow as pa
+
+from penstock.ingest import ledger, targets
+from penstock.ingest.engines.spark_commits import committing, uri
+from penstock.ingest.engines.spark_session import translated
+from penstock.ingest.locations import Location
+from penstock.ingest.targets import Outcome, Target
+from penstock.model import tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["AppendTarget", "SparkTarget", "open_target"]
+
+_ROWS_A_FILE = 1_000_000
+"""Below this many rows one file is enough; the table's own target size still cuts larger ones."""
+
+
+class SparkTarget(Protocol):
+    """A table that takes Spark's rows."""
+
+    @property
+    def inner(self) -> Target:
+        """Return the embedded target of the same table, for everything but rows."""
+
+    def commit(self, number: int, rows: DataFrame, *, count: int) -> Outcome:
+        """Write the rows and the batch's number as one.
+
+        Args:
+            number: of the batch; one above the table's last.
+            rows: as the pipeline makes them.
+            count: how many; at least one.
+
+        Raises:
+            Conflict: when another process has moved the table on.
+            NotReady: when Spark or the storage fails; whether the commit is in the log is not known.
+        """
+
+
+class AppendTarget:
+    """A table that only grows.
+
+    Attributes:
+        inner: the embedded target of the same table, for everything but rows.
+    """
+
+    def __init__(self, table: tables.Table, place: Location, inner: Target) -> None:
+        """Take the open table."""
+        self.inner = inner
+        self._app_id = ledger.app_id(table)
+        self._uri = uri(place)
+
+    def commit(self, number: int, rows: DataFrame, *, count: int) -> Outcome:
+        """Write the rows and the batch's number as one."""
+        before = self.inner.files
+        with translated(self._uri), committing(self.inner, number):
+            (
+                rows.coalesce(-(-count // _ROWS_A_FILE))
+                .write.format("delta")
+                .mode("append")
+                .option("txnAppId", self._app_id)
+                .option("txnVersion", number)
+                .save(self._uri)
+            )
+        return Outcome(inserted=count, files_added=max(0, self.inner.files - before))
+
+
+def open_target(
+    table: tables.Table, place: Location, schema: pa.Schema, session: SparkSession
+) -> SparkTarget:
+    """Open the table, and make it when there is none.
+
+    Raises:
+        Refused: when the table there is not what is declared.
+        NotReady: when the storage fails.
+    """
+    match table.mode:
+        case tables.TableMode.APPEND:
+            return AppendTarget(table, place, targets.open_target(table, place, schema))
+        case tables.TableMode.MERGE | tables.TableMode.MERGE_CDC:
+            from penstock.ingest.engines import spark_merge  # noqa: PLC0415 - each way by itself
+
+            return spark_merge.open_target(table, place, schema, session)
+        case _:
+            assert_never(table.mode)

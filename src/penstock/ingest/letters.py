@@ -1,0 +1,220 @@
+"""Dead letters: records that are no rows, with why and where from; and gaps, told in the same way.
+
+    poison + RAW ─of_records─▶ FOUND ─┐
+    gaps ─────────of_gaps────▶ FOUND ─┴─DeadLetters.write(N)─▶ <table>_dead_letters, txn N
+
+Guarantee: the letters of a batch are in the table once, however often the batch is run: its number
+is in the letters' own log. They are written before the batch's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import compute
+
+from penstock.errors import Conflict
+from penstock.ingest import delta, ledger
+from penstock.ingest.locations import Location, locate
+from penstock.ingest.plan import Gap
+from penstock.ingest.records import RAW
+from penstock.model import tables
+
+__all__ = [
+    "FOUND",
+    "LETTERS",
+    "ORIGIN",
+    "DeadLetters",
+    "event_times",
+    "location",
+    "of_gaps",
+    "of_records",
+    "readable",
+    "replayed",
+]
+
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+_MS_TO_US = 1_000
+
+FOUND = pa.schema(
+    [
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("cluster", pa.string(), nullable=False),
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("event_time", _TIMESTAMP),
+        pa.field("key", pa.binary()),
+        pa.field("value", pa.binary()),
+    ]
+)
+"""Columns of letters as the pipeline finds them."""
+
+LETTERS = FOUND.append(pa.field("found_at", _TIMESTAMP, nullable=False))
+"""Columns of a dead-letter table."""
+
+
+def of_records(raw: pa.Table, reasons: Sequence[str]) -> pa.Table:
+    """Return a letter for each record, with its reason.
+
+    Args:
+        raw: the records, as `records.RAW`.
+        reasons: one a record.
+    """
+    return pa.Table.from_arrays(
+        [
+            pa.array(reasons, pa.string()),
+            *(raw[name] for name in ("cluster", "topic", "partition", "offset")),
+            event_times(raw),
+            raw["key"],
+            raw["value"],
+        ],
+        schema=FOUND,
+    )
+
+
+def event_times(raw: pa.Table) -> pa.ChunkedArray:
+    """Return Kafka's timestamps of the records as a table has them."""
+    return compute.multiply(raw["timestamp_ms"], pa.scalar(_MS_TO_US, pa.int64())).cast(_TIMESTAMP)
+
+
+def of_gaps(gaps: Sequence[Gap]) -> pa.Table:
+    """Return a letter for each gap, at its first offset."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "reason": f"{gap.records} offsets from here were deleted on the cluster before "
+                "they were read",
+                "cluster": gap.partition.cluster,
+                "topic": gap.partition.topic,
+                "partition": gap.partition.number,
+                "offset": gap.first,
+            }
+            for gap in gaps
+        ],
+        schema=FOUND,
+    )
+
+
+def location(table: tables.Table, place: Location, *, lake: Path | str) -> Location:
+    """Return where the table's dead letters are.
+
+    Args:
+        table: the declaration.
+        place: of the table itself.
+        lake: what a declared path is below.
+    """
+    if table.dead_letters.path:
+        return locate(table.dead_letters.path, lake=lake)
+    return place.sibling("_dead_letters")
+
+
+class DeadLetters:
+    """The dead-letter table of one table; made with its first letter."""
+
+    def __init__(
+        self, table: tables.Table, place: Location, *, clock: Callable[[], datetime]
+    ) -> None:
+        """Take where it is; nothing is opened yet.
+
+        Args:
+            table: whose letters they are.
+            place: of the letters.
+            clock: gives the time at which they are found.
+        """
+        self.place = place
+        self._app_id = ledger.app_id(table)
+        self._clock = clock
+        self._lake: delta.LakeTable | None = None
+
+    def write(self, number: int, found: pa.Table, *, late: bool = False) -> None:
+        """Add a batch's letters, unless they are there already.
+
+        Args:
+            number: of the batch.
+            found: as `FOUND`.
+            late: whether these were found only when the batch was run again, beside the others.
+
+        Raises:
+            Conflict: when another process has written letters at the same moment.
+            NotReady: when the storage fails; whether they are there is not known.
+        """
+        if not found.num_rows:
+            return
+        lake = self._lake or delta.open_table(self.place, LETTERS)
+        self._lake = lake
+        app_id = f"{self._app_id}/late" if late else self._app_id
+        if lake.last(app_id) >= number:
+            return
+        at = pa.repeat(pa.scalar(self._clock(), _TIMESTAMP), found.num_rows)
+        rows = found.append_column(LETTERS.field("found_at"), at)
+        try:
+            lake.append(rows, app_id=app_id, number=number)
+        except Conflict:
+            self._lake = None
+            raise
+
+    def tidy(self) -> None:
+        """Join small files of letters, if there are any.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        if self._lake is not None:
+            self._lake.tidy()
+
+    def remove(self, replayed: pa.Table) -> None:
+        """Take letters away that have become rows; those that are not there are fine.
+
+        Args:
+            replayed: their ``cluster``, ``topic``, ``partition`` and ``offset``.
+
+        Raises:
+            Conflict: when another process has written letters at the same moment.
+            NotReady: when the storage fails; ask again.
+        """
+        self._lake = None
+        lake = delta.read_table(self.place)
+        if lake is not None and replayed.num_rows:
+            lake.remove(replayed.select(ORIGIN), keys=ORIGIN)
+
+
+ORIGIN = ["cluster", "topic", "partition", "offset"]
+"""What names a record."""
+
+
+def readable(place: Location, *, version: int | None = None) -> tuple[int, pa.Table]:
+    """Return the letters that are records, in the order of their origin, and the table's version.
+
+    Args:
+        place: of the letters.
+        version: of their table; else the newest.
+
+    Raises:
+        NotReady: when the storage fails, or the version is not kept any more.
+    """
+    lake = delta.read_table(place, version=version)
+    if lake is None:
+        return 0, RAW.empty_table()
+    found = lake.newest(lake.rows)
+    found = found.filter(found["event_time"].is_valid())  # a gap has none
+    ms = compute.divide(found["event_time"].cast(pa.int64()), pa.scalar(_MS_TO_US, pa.int64()))
+    nothing = pa.nulls(found.num_rows, pa.string())
+    known = {**{n: found[n] for n in (*ORIGIN, "key", "value")}, "timestamp_ms": ms}
+    raw = pa.Table.from_arrays([known.get(f.name, nothing) for f in RAW], schema=RAW)
+    return lake.version, raw.sort_by([(name, "ascending") for name in ORIGIN])
+
+
+def replayed(place: Location, which: tuple[int, int, int]) -> pa.Table:
+    """Return the records of a replay's plan.
+
+    Args:
+        place: of the letters.
+        which: the version of their table, the first letter and the one after the last.
+    """
+    version, first, end = which
+    _, found = readable(place, version=version)
+    return found.slice(first, end - first)

@@ -1,0 +1,202 @@
+"""Two sets of rows of one key range, compared; values in, values out.
+
+    source rows, table rows, mark ─compare─▶ Range(counts, checksums, faults)
+
+A row of the table that has changed since the mark is *moving*: it says nothing now, and is looked at
+again in a later round. Every other row must be the source's, value by value. The checksums are sums
+of row hashes, so equal sets have equal sums whatever their order; they are over the rows that stand
+still, so that both sides have sums of the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+__all__ = ["SEQUENCE", "Difference", "Fault", "Range", "as_json_text", "compare"]
+
+SEQUENCE = "_sequence"
+"""The table's column of the source's own order."""
+
+
+class Difference(StrEnum):
+    """How a row is wrong."""
+
+    MISSING = "missing"
+    """In the source, not in the table."""
+    EXTRA = "extra"
+    """In the table, not in the source."""
+    OTHER = "other values"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A row that is not the same.
+
+    Attributes:
+        key: its primary key, as text, in the key's order of columns.
+        columns: those that differ; none where the row is on one side only.
+    """
+
+    key: tuple[str, ...]
+    difference: Difference
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What became of one key range.
+
+    Attributes:
+        source_rows: rows of the source.
+        table_rows: rows of the table.
+        moving: rows that changed since the mark, on either side.
+        source_checksum: over the source's rows that stand still.
+        table_checksum: over the table's.
+        differences: how many rows are wrong.
+        faults: examples of them, at most twenty.
+    """
+
+    source_rows: int
+    table_rows: int
+    moving: int
+    source_checksum: str
+    table_checksum: str
+    differences: int
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether all that stands still is the same."""
+        return not self.differences and self.source_checksum == self.table_checksum
+
+
+def compare(
+    source: pa.Table,
+    table: pa.Table,
+    *,
+    key: Sequence[str],
+    mark: int,
+    forgotten: pa.Table | None = None,
+) -> Range:
+    """Compare the rows of one key range.
+
+    Args:
+        source: the source's rows at the mark; its columns are what is compared.
+        table: the table's rows, read later; has the source's columns, and ``_sequence``.
+        key: the primary key's columns.
+        mark: the place in the source's order at which ``source`` was read.
+        forgotten: keys deleted from the table, with the ``_sequence`` of the deletion; a row that is
+            missing because it was deleted after the mark is moving.
+    """
+    with _connection() as connection:
+        connection.register("source_rows", source)
+        connection.register("table_rows", table)
+        deleted = forgotten if forgotten is not None else _no_keys(source, key)
+        connection.register("forgotten_rows", deleted)
+        connection.execute(_joined(source.column_names, key=key, mark=mark))
+        counts = connection.execute(_COUNTS).fetchone()
+        faults = connection.execute(_FAULTS).fetchall()
+    if counts is None:
+        raise AssertionError("an aggregate without groups has one row")
+    differences, moving, source_sum, table_sum = counts
+    return Range(
+        source_rows=source.num_rows,
+        table_rows=table.num_rows,
+        moving=int(moving),
+        source_checksum=_hex(source_sum),
+        table_checksum=_hex(table_sum),
+        differences=int(differences),
+        faults=tuple(_fault(row, source.column_names, key) for row in faults),
+    )
+
+
+def as_json_text(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the rows with the values of the columns written as JSON."""
+    if not names:
+        return rows
+    chosen = ", ".join(
+        f"to_json({_quoted(n)})::VARCHAR AS {_quoted(n)}" if n in names else _quoted(n)
+        for n in rows.column_names
+    )
+    with _connection() as connection:
+        connection.register("rows", rows)
+        found: pa.Table = connection.sql(f"SELECT {chosen} FROM rows").to_arrow_table()  # noqa: S608 - quoted
+    return found
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"enable_external_access": "false", "threads": "1"})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+_COUNTS = """
+SELECT count(*) FILTER (WHERE NOT moving AND wrong <> 'no'),
+       count(*) FILTER (WHERE moving),
+       coalesce(sum(source_hash::HUGEINT) FILTER (WHERE NOT moving), 0),
+       coalesce(sum(table_hash::HUGEINT) FILTER (WHERE NOT moving), 0)
+FROM joined
+"""
+_FAULTS = """
+SELECT keys, wrong, same FROM joined WHERE NOT moving AND wrong <> 'no'
+ORDER BY keys LIMIT 20
+"""
+
+
+def _joined(columns: Sequence[str], *, key: Sequence[str], mark: int) -> str:
+    """Return the statement that puts both sides of each key side by side."""
+    names = [_quoted(name) for name in columns]
+    keys = [_quoted(name) for name in key]
+    on = " AND ".join(f"s.{k} = t.{k}" for k in keys)
+    on_forgotten = " AND ".join(f"s.{k} = f.{k}" for k in keys)
+    same = ", ".join(f"s.{name} IS NOT DISTINCT FROM t.{name}" for name in names)
+    side = "row({})".format
+    texts = ", ".join(f"coalesce(s.{k}, t.{k})::VARCHAR" for k in keys)
+    return f"""
+    CREATE TEMP TABLE joined AS
+    WITH s AS (SELECT *, hash({side(", ".join(names))}) AS row_hash, true AS here FROM source_rows),
+         t AS (SELECT *, hash({side(", ".join(names))}) AS row_hash, true AS here FROM table_rows),
+         f AS (SELECT * FROM forgotten_rows)
+    SELECT [{texts}] AS keys,
+           s.row_hash AS source_hash,
+           t.row_hash AS table_hash,
+           coalesce(t.{_quoted(SEQUENCE)}, f.{_quoted(SEQUENCE)}, -1) > {mark} AS moving,
+           [{same}] AS same,
+           CASE WHEN t.here IS NULL THEN '{Difference.MISSING}'
+                WHEN s.here IS NULL THEN '{Difference.EXTRA}'
+                WHEN list_contains([{same}], false) THEN '{Difference.OTHER}'
+                ELSE 'no' END AS wrong
+    FROM s FULL OUTER JOIN t ON {on} LEFT JOIN f ON {on_forgotten} AND t.here IS NULL
+    """  # noqa: S608 - names are quoted, the mark is a number
+
+
+def _fault(row: Any, columns: Sequence[str], key: Sequence[str]) -> Fault:
+    # Any: a row of DuckDB's, as the statement above has it.
+    keys, wrong, same = row
+    difference = Difference(wrong)
+    differing = [
+        name
+        for name, equal in zip(columns, same, strict=True)
+        if difference is Difference.OTHER and not equal and name not in key
+    ]
+    return Fault(key=tuple(keys), difference=difference, columns=tuple(differing))
+
+
+def _no_keys(source: pa.Table, key: Sequence[str]) -> pa.Table:
+    schema = pa.schema([*(source.schema.field(k) for k in key), pa.field(SEQUENCE, pa.int64())])
+    return schema.empty_table()
+
+
+def _hex(total: Any) -> str:
+    # Any: DuckDB's huge integer, a Python int. A sum of hashes, cut to what a checksum needs.
+    return f"{int(total) % 2**64:016x}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,124 @@
+"""Tables with engine: spark, run by the ingest process's worker, by spark-submit, and killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ingest.engines import spark_process
+from tests.ingest.engines.conftest import SHORT_LIVED
+from tests.ingest.sources import Source, make_source, places, read
+from tests.ingest.worker_process import make_snapshot, make_table
+
+from penstock.ingest.engines.spark_session import SparkSettings
+from penstock.ingest.engines.spark_submit import land_waiting
+from penstock.ingest.progress import State
+from penstock.ingest.settings import Limits, Settings
+from penstock.ingest.worker import Worker
+from penstock.model import tables
+from penstock.testing.plugin import Federation, WaitUntil
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def source(federation: Federation, topic_name: str) -> Source:
+    return make_source(dict(federation.clusters), topic_name)
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    running: list[subprocess.Popen[bytes]] = []
+    yield running
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
+    *,
+    source: Source,
+    started: list[subprocess.Popen[bytes]],
+    wait_until: WaitUntil,
+    spark_settings: SparkSettings,
+    tmp_path: Path,
+) -> None:
+    """Killed when the first data file of its commit appears; another process goes on."""
+    for cluster in ("primary", "standby"):
+        source.send_rows(300, cluster=cluster)
+    told: dict[str, Any] = {
+        "home": str(tmp_path / "home"),
+        "lake": str(tmp_path / "lake"),
+        "bootstraps": source.bootstraps,
+        "topic": source.topic,
+        "options": SHORT_LIVED,
+    }
+    with (tmp_path / "process.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(spark_process.__file__), json.dumps(told)],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+        )
+    started.append(process)
+    landed = tmp_path / "lake/landed"
+    wait_until(lambda: any(landed.rglob("*.parquet")), timeout_s=200, message="a data file")
+    process.kill()
+    process.wait()
+    source.send_rows(10, cluster="primary", first=600)
+    table = make_table(source.topic, engine=tables.Engine.SPARK)
+    snapshot = make_snapshot(source.bootstraps, source.topic)
+    progress = land_waiting(
+        replace(table, latency_ms=900_000),
+        Settings(home=tmp_path, spark=lambda: spark_settings),
+        snapshot=lambda: snapshot,
+        stopping=threading.Event(),
+    )
+    assert (progress.rows, progress.lag_records) == (610, 0)
+    assert places(read(landed)) == sorted(source.acked)
+
+
+def test_a_worker_runs_a_table_on_spark(
+    source: Source, wait_until: WaitUntil, spark_settings: SparkSettings, tmp_path: Path
+) -> None:
+    snapshot = make_snapshot(source.bootstraps, source.topic)
+    source.send_rows(20, cluster="primary")
+    worker = Worker(
+        make_table(source.topic, engine=tables.Engine.SPARK),
+        lake=tmp_path,
+        limits=Limits(),
+        snapshot=lambda: snapshot,
+        spark=lambda: spark_settings,
+    )
+    worker.start()
+    wait_until(lambda: worker.progress.rows == 20, timeout_s=120, message="20 rows")
+    source.send_rows(20, cluster="standby", first=20)
+    wait_until(lambda: worker.progress.rows == 40, timeout_s=120, message="40 rows")
+    worker.stop()
+    assert worker.join(60)
+    assert worker.progress.state is State.RUNNING
+    assert places(read(tmp_path / "landed")) == sorted(source.acked)
+
+
+def test_a_process_without_spark_says_what_to_install(source: Source, tmp_path: Path) -> None:
+    snapshot = make_snapshot(source.bootstraps, source.topic)
+    worker = Worker(
+        make_table(source.topic, engine=tables.Engine.SPARK),
+        lake=tmp_path,
+        limits=Limits(),
+        snapshot=lambda: snapshot,
+    )
+    worker.start()
+    assert worker.join(60)
+    assert worker.progress.state is State.STOPPED
+    assert "pip install penstock[spark]" in worker.progress.error
