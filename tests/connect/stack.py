@@ -76,7 +76,7 @@ def running(home: Path, kafka: embedded.Cluster) -> Iterator[Stack]:
         CLUSTER,
         bootstrap=kafka.bootstrap,
         brokers=1,
-        plugins=[*plugins.directories([plugins.Plugin.POSTGRES]), Path("/tmp/f/smt")],
+        plugins=plugins.directories([plugins.Plugin.POSTGRES]),
         workers=2,
     )
     password = server.password_file.read_text("utf-8")
