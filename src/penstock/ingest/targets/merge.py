@@ -166,7 +166,7 @@ class MergeTarget:
         if self._truncations is tables.Truncation.STOP:
             raise Refused(
                 f"table {self._ident} stopped: its source was emptied (TRUNCATE) at "
-                f"{found[changes.TIME][0].as_py()}. Declare merge.truncation: apply to empty this "
+                f"{found[changes.TIME][0].as_py()}. Declare truncation: apply to empty this "
                 "table as well, or ignore to keep its rows."
             )
         return found
