@@ -116,7 +116,13 @@ def test_tables_are_followed_as_they_are_declared(
         apply(control, [estate, table])
         source.send_rows(20, cluster="primary")
         source.send_rows(20, cluster="standby", first=20)
-        with penstock("ingest", home=tmp_path) as process:
+        refused = run("table", "show", "landed", "--wait", "0", home=tmp_path, expect=4)
+        assert "has no rows yet" in refused
+        # A first look that comes before the first batch is no error: it waits for it.
+        early = penstock("table", "show", "landed", "--rows", "3", "--json", home=tmp_path)
+        with early as looking, penstock("ingest", home=tmp_path) as process:
+            wait_until(lambda: looking.poll() is not None, message="the first rows are shown")
+            assert looking.returncode == 0
             wait_until(lambda: rows(tmp_path, "landed") == 40, message="40 rows")
             assert status(tmp_path)["test/landed"]["state"] == "running"
             code, body = get(tmp_path, "/health")

@@ -27,6 +27,7 @@ from penstock.cli.output import (
     HomeOption,
     JsonOption,
     confirm,
+    console,
     print_json,
     table_console,
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _LOOK_EVERY_S = 0.5
+_FIRST_ROW_S = 30.0
 _STYLES = {"running": "green", "waiting": "yellow", "stopped": "red", "paused": "cyan"}
 
 
@@ -274,21 +276,33 @@ def show(
         bool, typer.Option("--dead-letters", help="Show the records that could not be rows.")
     ] = False,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for the first row of a new table.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, help="Seconds to wait for the first row.", show_default="30 for a new table"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a table's newest rows, newest first. Reads only the newest files.
 
+    A table that is declared and not yet there is waited for: its first batch is on its way.
+
     Exit codes: 0 shown, 3 no such table, 4 nothing has landed yet or the lake cannot be read.
     """
     declared = _find(home, name)
-    deadline = time.monotonic() + wait
     look = _newest_letters if dead_letters else _newest_rows
+
+    def lacks(found: tuple[Any, int] | None) -> bool:
+        # A table can be empty by right, and dead letters are hoped not to come.
+        return not dead_letters and found is None if wait is None else not (found and found[1])
+
     found = look(home, declared, rows)
-    while (found is None or not found[1]) and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY_S)
-        found = look(home, declared, rows)
+    deadline = time.monotonic() + (_FIRST_ROW_S if wait is None else wait)
+    if lacks(found) and time.monotonic() < deadline:
+        with console.status(f"Waiting for the first row of {name} …"):
+            while lacks(found) and time.monotonic() < deadline:
+                time.sleep(_LOOK_EVERY_S)
+                found = look(home, declared, rows)
     if found is None and not dead_letters:
         raise NotReady(
             f"table {name!r} has no rows yet: nothing is at {_location(home, declared)}. Start "
