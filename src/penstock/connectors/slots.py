@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock import extras
 from penstock.connectors import secrets
 from penstock.errors import NotReady, Refused
 
@@ -108,8 +109,8 @@ def _connection(
         import psycopg  # noqa: PLC0415 - an extra: whoever manages no PostgreSQL source has none
     except ModuleNotFoundError as error:
         raise NotReady(
-            "the slot cannot be asked for without a driver. Install it: pip install "
-            "'penstock[postgres]'."
+            "the slot cannot be asked for without a driver. Install it: "
+            f"{extras.command('postgres')}"
         ) from error
 
     def of(key: str, default: str = "") -> str:

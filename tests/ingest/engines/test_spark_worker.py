@@ -121,4 +121,4 @@ def test_a_process_without_spark_says_what_to_install(source: Source, tmp_path: 
     worker.start()
     assert worker.join(60)
     assert worker.progress.state is State.STOPPED
-    assert "pip install penstock[spark]" in worker.progress.error
+    assert "make extra-spark" in worker.progress.error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
+from penstock import extras
 from penstock.errors import ConfigError
 from penstock.ingest.engines import Engine
 from penstock.ingest.engines.embedded import EmbeddedEngine
@@ -63,7 +64,7 @@ def open_engine(
             if spark is None:
                 raise ConfigError(
                     f"table {table.ident} runs on Spark, and this process was not told where Spark "
-                    "is. Install it (pip install penstock[spark]) and run: penstock ingest."
+                    f"is. Install it ({extras.command('spark')}) and run: penstock ingest."
                 )
             from penstock.ingest.engines import spark as on_spark  # noqa: PLC0415
 

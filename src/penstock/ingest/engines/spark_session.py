@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock import extras
 from penstock.errors import ConfigError, Conflict, NotReady, PenstockError
 from penstock.ingest.engines import spark_jvm
 
@@ -125,7 +126,7 @@ def open_session(settings: SparkSettings) -> SparkSession:
         from pyspark.sql import SparkSession  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
-            "a table with engine: spark needs pyspark. Install it: pip install 'penstock[spark]'."
+            f"a table with engine: spark needs pyspark. Install it: {extras.command('spark')}"
         ) from error
     with _OPENING:
         chosen = configuration(settings)

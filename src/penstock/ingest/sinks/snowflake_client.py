@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock import extras
 from penstock.errors import ConfigError, NotReady, PenstockError, Refused, RemoteError
 
 __all__ = ["Account", "Client", "account_from", "connected"]
@@ -155,7 +156,7 @@ def connected(account: Account, *, database: str, schema: str) -> Iterator[Clien
         import snowflake.connector  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
-            "Snowflake's connector is not installed: pip install 'penstock[snowflake]'"
+            f"Snowflake's connector is not installed. Install it: {extras.command('snowflake')}"
         ) from error
     connection = _open(snowflake.connector.connect, account, database=database, schema=schema)
     try:
