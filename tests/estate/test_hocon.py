@@ -128,14 +128,15 @@ def stop_of(text: str) -> Stop:
 
 
 def test_hocon_and_yaml_of_the_same_estate_give_the_same_plan() -> None:
+    other = ESTATE_HOCON.replace("latency = 1m", "latency = 2m")
     estates = [
         declare.parse([EstateFile(path=path, content=content)])
-        for path, content in (("a.yaml", ESTATE_YAML), ("b.conf", ESTATE_HOCON))
+        for path, content in (("a.yaml", ESTATE_YAML), ("b.conf", ESTATE_HOCON), ("c.conf", other))
     ]
     assert estates[0] == estates[1]
     plans = [make_plan(estate, Observed(), Recorded()) for estate in estates]
     assert plans[0] == plans[1]
-    assert plans[0].digest == plans[1].digest
+    assert plans[0].digest == plans[1].digest != plans[2].digest
 
 
 def test_the_example_of_the_reference_page_is_an_estate() -> None:

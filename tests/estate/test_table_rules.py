@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from penstock.control import declare
@@ -64,14 +66,18 @@ primary-key: [id]
 """
 
 
-def tables_of(*contents: str) -> list[tables.Table]:
-    files = [EstateFile(path=f"{n}.yaml", content=text) for n, text in enumerate(contents)]
+def tables_of(*contents: str, suffix: str = "yaml") -> list[tables.Table]:
+    suffixes = ["yaml", *(suffix for _ in contents[1:])]
+    files = [
+        EstateFile(path=f"{n}.{kind}", content=text)
+        for n, (kind, text) in enumerate(zip(suffixes, contents, strict=True))
+    ]
     return list(declare.parse(files).tables.values())
 
 
-def faults_of(*contents: str) -> list[Fault]:
+def faults_of(*contents: str, suffix: str = "yaml") -> list[Fault]:
     with pytest.raises(ConfigError) as caught:
-        tables_of(GROUND, *contents)
+        tables_of(GROUND, *contents, suffix=suffix)
     assert all(fault.what and fault.next_step for fault in caught.value.faults)
     return [fault for fault in caught.value.faults if fault.file != "0.yaml"]
 
@@ -267,7 +273,20 @@ colums: {}  # !
 """
 
 
-def test_twenty_faults_in_one_file_are_told_together() -> None:
+@pytest.mark.parametrize("suffix", ["yaml", "conf"])
+def test_twenty_faults_in_one_file_are_told_together(suffix: str) -> None:
     marked = [n for n, line in enumerate(TWENTY.splitlines(), 1) for _ in range(line.count("!"))]
     assert len(marked) >= 20
-    assert [fault.line for fault in faults_of(TWENTY)] == marked
+    text = TWENTY if suffix == "yaml" else as_hocon(TWENTY)
+    assert [fault.line for fault in faults_of(text, suffix=suffix)] == marked
+
+
+def as_hocon(yaml: str) -> str:
+    """Return the same lines with blocks in braces, which is all the difference there is here."""
+    lines = [line.partition("  #")[0].rstrip() for line in yaml.replace("'", '"').splitlines()]
+    for number, (line, following) in enumerate(itertools.pairwise([*lines, ""])):
+        if line.endswith(":"):
+            lines[number] = f"{line.removesuffix(':')} {{"
+        elif line.startswith(" ") and not following.startswith(" "):
+            lines[number] = f"{line} }}"
+    return "\n".join(lines)

@@ -124,7 +124,7 @@ def test_urls_take_their_credentials_from_the_environment() -> None:
         "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ALLOW_HTTP": "true",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_CONDITIONAL_PUT": "etag",
     }  # fmt: skip
-    assert "secret" not in str(place)
+    assert "secret" not in f"{place} {place!r}"
     assert locate("orders", lake="s3://b/lake", environment={}).uri == "s3://b/lake/orders"
     assert locate("/data/x/", lake="s3://b/lake").uri == "/data/x"
     with pytest.raises(ConfigError, match="Write a path, or a URL"):

@@ -316,6 +316,8 @@ def _widen(
         partition_by=table.metadata().partition_columns or None,
         commit_properties=CommitProperties(
             app_transactions=[Transaction(app_id, table.transaction_version(app_id) or 0)]
+            if app_id
+            else None
         ),
     )
 

@@ -67,15 +67,17 @@ class Derivation:
                 *(pa.field(_coordinate(n), coordinates[n]) for n in sorted(self.coordinates)),
             ]
         )
-        self._direct = {n: b.sql.strip('"') for n, b in self._bound.items() if _is_name(b)}
-        self._select = ", ".join(
-            f"{_sql(bound, each.type)} AS {_quoted(each.name)}"
-            for each, bound in zip(derived, self._bound.values(), strict=True)
-            if each.name not in self._direct or each.type
-        )
+        # What is only a name is not DuckDB's to copy.
         self._direct = {
-            n: c for n, c in self._direct.items() if f" AS {_quoted(n)}" not in self._select
+            each.name: name
+            for each in derived
+            if not each.type and (name := _only_name(self._bound[each.name])) is not None
         }
+        self._select = ", ".join(
+            f"{_sql(self._bound[each.name], each.type)} AS {_quoted(each.name)}"
+            for each in derived
+            if each.name not in self._direct
+        )
         self._connection: Any = None
         self._thread = 0
         self.schema = pa.schema([])
@@ -182,11 +184,10 @@ def _bind(derived: tables.DerivedColumn, columns: pa.Schema) -> expressions.Boun
     return bound
 
 
-def _is_name(bound: expressions.Bound) -> bool:
-    return len(bound.columns) + len(bound.coordinates) == 1 and bound.sql in {
-        *map(_quoted, bound.columns),
-        *(_quoted(_coordinate(name)) for name in bound.coordinates),
-    }
+def _only_name(bound: expressions.Bound) -> str | None:
+    """Return the one input that the expression is; None for any other expression."""
+    names = [*bound.columns, *map(_coordinate, bound.coordinates)]
+    return next((name for name in names if bound.sql == _quoted(name)), None)
 
 
 def _sql(bound: expressions.Bound, kind: str) -> str:

@@ -308,10 +308,16 @@ def open_keyed(
     partition_by: Sequence[str] = (),
     configuration: Mapping[str, str] | None = None,
     policy: tables.Evolution = tables.Evolution.REFUSE,
+    app_id: str = "",
 ) -> KeyedTable:
     """Open the table, or make it when there is none; see `delta.open_table`."""
     lake = delta.open_table(
-        place, schema, partition_by=partition_by, configuration=configuration, policy=policy
+        place,
+        schema,
+        partition_by=partition_by,
+        configuration=configuration,
+        policy=policy,
+        app_id=app_id,
     )
     return KeyedTable.of(lake, primary_key=primary_key, marks=marks)
 

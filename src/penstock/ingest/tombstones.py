@@ -64,6 +64,9 @@ class Tombstones:
             self._kept,
             primary_key=table.merge.primary_key,
             marks=marks,
+            # What the table's own policy allows has been decided by then.
+            policy=tables.Evolution.WIDEN,
+            app_id=self._app_id,
         )
         self._truncation = self._read_truncation()
 
@@ -155,10 +158,7 @@ class FormerRows:
         self._kept = pa.schema([*schema, pa.field(_RECORDED_AT, pa.timestamp("us", tz="UTC"))])
         self._place = place.child("_penstock/former_rows")
         self._key, self._marks = table.merge.primary_key, changes.marks(table)
-        found = delta.read_table(self._place)
-        self._lake: merging.KeyedTable | None = None
-        if found is not None:
-            self._lake = merging.KeyedTable.of(found, primary_key=self._key, marks=self._marks)
+        self._lake = self._open() if delta.read_table(self._place) is not None else None
 
     def of(self, keys: pa.Table) -> pa.Table:
         """Return the rows that had the keys, as changes."""
@@ -169,9 +169,7 @@ class FormerRows:
     def record(self, number: int, rows: pa.Table) -> None:
         """Keep rows of a batch; does nothing when the batch's are there already."""
         if self._lake is None:
-            self._lake = merging.open_keyed(
-                self._place, self._kept, primary_key=self._key, marks=self._marks
-            )
+            self._lake = self._open()
         if not rows.num_rows or number <= self._lake.last(self._app_id):
             return
         at = pa.repeat(pa.scalar(self._clock(), self._kept.field(_RECORDED_AT).type), len(rows))
@@ -185,3 +183,13 @@ class FormerRows:
         before = (self._clock() - self._horizon).isoformat()
         self._lake.forget(f"{merging_sql.quoted(_RECORDED_AT)} < '{before}'")
         self._lake.tidy()
+
+    def _open(self) -> merging.KeyedTable:
+        return merging.open_keyed(
+            self._place,
+            self._kept,
+            primary_key=self._key,
+            marks=self._marks,
+            policy=tables.Evolution.WIDEN,
+            app_id=self._app_id,
+        )

@@ -31,6 +31,9 @@ from penstock.model import tables
 from penstock.runtime import embedded
 
 PARTITIONS = 2
+LARGEST = 32 * 2**20
+CONFIG = {"max.message.bytes": str(LARGEST)}
+PATIENT = plan.Tally(ratio=0.9, sample=1_000)
 READING = Reading(name="contract", queue_kib=8_192, ends=True)
 
 
@@ -46,12 +49,13 @@ class Case:
     table: tables.Table
     lake: Path
     spark: SparkSettings | None = None
+    tally: plan.Tally = PATIENT
     sent: list[tuple[str, int, int, bytes | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, cluster in self.clusters.items():
             Admin(name, cluster.bootstrap).create_topic(
-                self.table.topic, partitions=PARTITIONS, replication=1, config={}
+                self.table.topic, partitions=PARTITIONS, replication=1, config=CONFIG
             )
         bootstraps = {name: cluster.bootstrap for name, cluster in self.clusters.items()}
         self.snapshot = make_snapshot(bootstraps, self.table.topic, partitions=PARTITIONS)
@@ -70,7 +74,11 @@ class Case:
             self.sent.append((cluster, message.partition(), message.offset(), message.value()))
 
         producer = clients.open_producer(
-            {"bootstrap.servers": self.clusters[cluster].bootstrap, "linger.ms": 0},
+            {
+                "bootstrap.servers": self.clusters[cluster].bootstrap,
+                "linger.ms": 0,
+                "message.max.bytes": LARGEST,
+            },
             failures=clients.Failures(),
         )
         for index, value in enumerate(values):
@@ -99,7 +107,7 @@ class Case:
         """Open the table as a process that has just started would."""
         common: dict[str, Any] = {
             "letters_place": letters.location(self.table, self.place, lake=self.lake),
-            "tally": plan.Tally(ratio=0.9, sample=1_000),
+            "tally": self.tally,
             "clock": lambda: datetime.now(UTC),
         }
         if name == "embedded":

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.ingest.engines.harness import Case, Killed
 
-from penstock.errors import Conflict
+from penstock.errors import Conflict, DataError
 from penstock.ingest.engines.spark_session import SparkSettings
+from penstock.ingest.plan import Tally
 from penstock.model import tables
 from penstock.testing.plugin import Federation
 
@@ -156,6 +157,18 @@ def test_a_batch_that_is_run_again_after_its_commit_is_refused(make: Make, engin
         case.step(engine)
         with pytest.raises(Conflict):
             case.run(late, planned)
+    assert_each_record_is_told_once(case)
+
+
+def test_much_poison_stops_the_table_before_anything_is_written(make: Make, engine: str) -> None:
+    case = make()
+    case.send([*good(20), *POISON])
+    case.tally, patient = Tally(ratio=0.05, sample=10), case.tally
+    with pytest.raises(DataError, match=r"4 of the latest 24 .* raise its dead_letters"):
+        case.step(engine)
+    assert (case.rows(), case.letters()) == ([], [])
+    case.tally = patient
+    case.step(engine)
     assert_each_record_is_told_once(case)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from tests.ingest.engines import spark_process
 from tests.ingest.engines.conftest import SHORT_LIVED
-from tests.ingest.sources import Source, make_source, places, read
+from tests.ingest.sources import Source, good, make_source, places, read
 from tests.ingest.worker_process import make_snapshot, make_table
 
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -108,6 +109,83 @@ def test_a_worker_runs_a_table_on_spark(
     assert worker.join(60)
     assert worker.progress.state is State.RUNNING
     assert places(read(tmp_path / "landed")) == sorted(source.acked)
+
+
+@pytest.mark.parametrize("mode", [tables.TableMode.APPEND, tables.TableMode.MERGE_CDC])
+def test_a_table_goes_to_spark_and_back_while_records_come_in(
+    *,
+    source: Source,
+    wait_until: WaitUntil,
+    spark_settings: SparkSettings,
+    tmp_path: Path,
+    mode: tables.TableMode,
+) -> None:
+    """Each engine lands several batches of what comes while it runs, the last one what is left."""
+    encode = good if mode is tables.TableMode.APPEND else change
+    snapshot = make_snapshot(source.bootstraps, source.topic)
+    enough = threading.Event()
+    sent = itertools.count()
+
+    def load() -> None:
+        for cluster in itertools.cycle(source.clusters):
+            source.send([encode(next(sent)) for _ in range(20)], cluster=cluster)
+            if enough.wait(0.1):
+                return
+
+    def expected() -> list[tuple[str, int]]:
+        count = len(source.acked)
+        if mode is tables.TableMode.APPEND:
+            return sorted((f"r{n}", n) for n in range(count))
+        newest = {n % KEYS: n for n in range(count)}
+        return sorted((f"r{key}", n) for key, n in newest.items() if not deletes(n))
+
+    def landed() -> list[tuple[str, int]]:
+        return sorted((row["id"], row["n"]) for row in read(tmp_path / "landed"))
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    engines = (tables.Engine.EMBEDDED, tables.Engine.SPARK, tables.Engine.EMBEDDED)
+    for turn, engine in enumerate(engines, start=1):
+        worker = Worker(
+            make_table(
+                source.topic,
+                engine=engine,
+                mode=mode,
+                partition_by=(),
+                merge=tables.Merge(primary_key=("id",)),
+            ),
+            lake=tmp_path,
+            limits=Limits(),
+            snapshot=lambda: snapshot,
+            spark=lambda: spark_settings,
+        )
+        worker.start()
+        wait_until(
+            lambda: len(worker.progress.batches) >= 3,  # noqa: B023
+            timeout_s=120,
+            message=f"batches by {engine}",
+        )
+        if turn == len(engines):
+            enough.set()
+            loader.join()
+            wait_until(lambda: landed() == expected(), timeout_s=60, message="every row")
+        worker.stop()
+        assert worker.join(60)
+        assert worker.progress.error == ""
+
+
+KEYS = 40
+
+
+def change(n: int) -> bytes:
+    """Return the n-th change of a table of a few rows, a delete now and then."""
+    told = {"oc": "D" if deletes(n) else "U", "ns": "s.t", "ot": n, "sq": n}
+    row = None if deletes(n) else {"n": n, "at": "2026-11-01T00:00:00Z"}
+    return json.dumps({**told, "pk": {"id": f"r{n % KEYS}"}, "va": row}).encode()
+
+
+def deletes(n: int) -> bool:
+    return n % 7 == 3
 
 
 def test_a_process_without_spark_says_what_to_install(source: Source, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.ingest.merge.worlds import SCHEMA, Event, rows_of, shop, table_of
 from penstock.ingest import fresh, locations
 from penstock.ingest.changes import FORMER
 from penstock.ingest.targets import Target, change_log, merge
+from penstock.model import tables
 
 pytestmark = pytest.mark.real
 
@@ -36,8 +38,9 @@ def rows_in(place: Path) -> dict[tuple[int, str], dict[str, Any]]:
     return rows_of(row for piece in pieces for row in piece.to_pylist())
 
 
-def open_target(place: Path, due: change_log.Due | None) -> Target:
-    base = merge.MergeTarget(shop(), locations.locate(str(place), lake=place), SCHEMA)
+def open_target(place: Path, due: change_log.Due | None, *, schema: pa.Schema = SCHEMA) -> Target:
+    table = replace(shop(), evolution=tables.Evolution.WIDEN)
+    base = merge.MergeTarget(table, locations.locate(str(place), lake=place), schema)
     if due is None:
         return base
     return change_log.ChangeLogTarget(base, due=due, clock=lambda: dt.datetime.now(dt.UTC))
@@ -67,6 +70,26 @@ def test_a_row_keeps_its_large_text_when_its_key_changes(
     for number, (first, end) in enumerate(itertools.pairwise(edges), start=1):
         open_target(tmp_path / "t", due).commit(number, changes_of(STEPS[first:end]))
     assert rows_in(tmp_path / "t") == EXPECTED
+
+
+@pytest.mark.parametrize("due", [None, LOG_ALWAYS, LOG_NEVER], ids=["merge", "log", "folded"])
+@pytest.mark.parametrize("cut", [2, 5, 7])
+def test_what_is_remembered_of_a_key_is_widened_with_it(
+    tmp_path: Path, cut: int, due: change_log.Due | None
+) -> None:
+    """Once the table was widened, and what lies beside it was refused for its old types."""
+    narrow = SCHEMA.set(0, pa.field("id", pa.int32()))
+    first = changes_of(STEPS[:cut]).cast(narrow)
+    open_target(tmp_path / "t", due, schema=narrow).commit(1, first)
+    wider = SCHEMA.insert(2, pa.field("added", pa.string()))
+    target = open_target(tmp_path / "t", due, schema=wider)
+    rest = changes_of(STEPS[cut:])
+    target.commit(2, rest.append_column(wider.field("added"), pa.nulls(len(rest), pa.string())))
+    assert rows_in(tmp_path / "t") == EXPECTED
+    late = Event(key=THEN, operation="I", sequence=6, values={"a": 6, "b": "late"})
+    target.commit(3, changes_of([(late, None)]).append_column("added", [[None]]))
+    assert rows_in(tmp_path / "t") == EXPECTED
+    assert open_target(tmp_path / "t", due, schema=wider).last == 3
 
 
 def test_the_insert_may_come_before_the_delete(tmp_path: Path) -> None:

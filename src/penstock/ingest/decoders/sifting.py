@@ -109,12 +109,16 @@ def _cuts(part: pa.Array, error: DataError, reasons: dict[int, str]) -> Iterator
     if len(part) == 1:
         reasons.setdefault(part[0].as_py(), error.message)
     elif out and (told or len(out) < len(part)):
-        yield from (part[index : index + 1] for index in suspects if index < len(part))
+        tried = part.take(pa.array([i for i in suspects if i < len(part)], pa.int64()))
+        yield from _pieces(tried, 1 if len(tried) <= _LARGE else -(-len(tried) // _PIECES))
         if len(out) < len(part):
             yield _without(part, out)
     else:
-        size = -(-len(part) // (_PIECES if len(part) > _LARGE else 2))
-        yield from (part[begin : begin + size] for begin in reversed(range(0, len(part), size)))
+        yield from _pieces(part, -(-len(part) // (_PIECES if len(part) > _LARGE else 2)))
+
+
+def _pieces(part: pa.Array, size: int) -> Iterator[pa.Array]:
+    return (part[begin : begin + size] for begin in reversed(range(0, len(part), size)))
 
 
 def _without(indexes: pa.Array, out: list[int]) -> pa.Array:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from penstock.errors import Conflict, DataError
+from penstock.errors import Conflict
 from penstock.ingest import letters
-from penstock.ingest.engines import Report, spark_pipeline, spark_sources
+from penstock.ingest.engines import Report, spark_pipeline, spark_sources, spoiled
 from penstock.ingest.engines.spark_offsets import Offsets, Span, missing, next_batch
 from penstock.ingest.engines.spark_session import (
     SparkSettings,
@@ -148,11 +148,10 @@ class SparkEngine:
         return sum(max(0, end - positions.get(p, first)) for p, (first, end) in spans)
 
     def run(self, plan: BatchPlan, raw: pa.Table | None, *, lost: Sequence[Gap] = ()) -> Report:
-        """Make the batch's records rows and letters; see `Engine.run`."""
+        """Read the plan's records, and make them rows and letters; see `Engine.run`."""
+        del raw  # what has no ranges, such as a reset, has no records
         self._target.inner.refresh()
         self._demand_next(plan)
-        if raw is not None:
-            return self._carry_out(plan, self._session.createDataFrame(raw), lost)
         ranges, lost_now = missing(plan.ranges, self._offsets.look(plan.ranges), gaps=plan.gaps)
         return self._carry_out(plan, self._read(ranges) if ranges else None, (*lost, *lost_now))
 
@@ -171,20 +170,19 @@ class SparkEngine:
             return Report(records=0, letters=0, outcome=self._nothing(plan.number))
         made = spark_pipeline.transformed(raw, self._table, self._pipeline.schema)
         with translated(f"batch {plan.number} of {self._table.ident}"), kept(made) as frame:
-            records, poison = spark_pipeline.counts(frame)
-            tally = self._tally.add(records=records, poison=poison)
+            counts = spark_pipeline.counts(frame)
+            tally = self._tally.add(records=counts.records, poison=counts.letters)
             if tally.spoiled:
-                raise _spoiled(self._table, tally, spark_pipeline.letters_of(frame))
-            found = spark_pipeline.letters_of(frame) if poison else letters.FOUND.empty_table()
-            self._tell(plan, found, lost)
-            rows, count = spark_pipeline.rows_of(frame), records - poison
+                raise spoiled(self._table, tally, spark_pipeline.letters_of(frame, most=1))
+            nothing = letters.FOUND.empty_table()
+            self._tell(plan, spark_pipeline.letters_of(frame) if counts.letters else nothing, lost)
             outcome = (
-                self._target.commit(plan.number, rows, count=count)
-                if count
+                self._target.commit(plan.number, spark_pipeline.rows_of(frame), count=counts.rows)
+                if counts.rows
                 else self._nothing(plan.number)
             )
         self._tally = tally
-        return Report(records=records, letters=poison, outcome=outcome)
+        return Report(records=counts.records, letters=counts.letters, outcome=outcome)
 
     def _nothing(self, number: int) -> Outcome:
         return self._target.inner.commit(number, self._pipeline.schema.empty_table())
@@ -211,13 +209,3 @@ class SparkEngine:
                 f"batch {plan.number} of table {self._table.ident} is not the next one: another "
                 "process has moved the table on. This one goes on from where it is."
             )
-
-
-def _spoiled(table: tables.Table, tally: Tally, found: pa.Table) -> DataError:
-    example = found.slice(found.num_rows - 1).to_pylist()[0]
-    return DataError(
-        f"table {table.ident} stopped: {tally.poison} of the latest {tally.records} records cannot "
-        f"be read by its declaration, e.g. {example['reason']}. Correct the table's columns or the "
-        "producer; the table goes on where it stopped when it is declared anew or ingest restarts.",
-        origin="{cluster}/{topic}/{partition}/{offset}".format(**example),
-    )

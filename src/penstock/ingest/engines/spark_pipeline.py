@@ -1,6 +1,7 @@
 """The pipeline inside Spark's Python workers: the same code, and so the same rows and letters.
 
     RAW ─mapInArrow: Pipeline.transform a batch─▶ rows with a null _letter, letters with null columns
+                                               └─▶ how many records are neither, where any are
 
 One pass makes both, since a second would read Kafka again. The driver opens the pipeline once to
 know its columns; each worker opens its own from the declaration, which is all that travels.
@@ -9,6 +10,7 @@ know its columns; each worker opens its own from the declaration, which is all t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,10 +23,20 @@ from penstock.model import tables
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["LETTER", "counts", "ddl", "letters_of", "nullable", "rows_of", "transformed"]
+__all__ = ["LETTER", "Counts", "counts", "ddl", "letters_of", "nullable", "rows_of", "transformed"]
 
 LETTER = "_letter"
-"""Column that holds a dead letter; null for a row."""
+"""Column that holds a dead letter; null for a row. Without a reason it is no letter: its offset is
+how many records have nothing to say to the table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What there is of each in a batch; a record may be neither row nor letter."""
+
+    records: int
+    rows: int
+    letters: int
 
 
 def transformed(raw: DataFrame, table: tables.Table, rows: pa.Schema) -> DataFrame:
@@ -44,20 +56,30 @@ def rows_of(frame: DataFrame) -> DataFrame:
     return frame.where(f"{LETTER} IS NULL").drop(LETTER)
 
 
-def letters_of(frame: DataFrame) -> pa.Table:
+def letters_of(frame: DataFrame, *, most: int | None = None) -> pa.Table:
     """Return the letters among what `transformed` gives, as `letters.FOUND`.
 
-    They come to the driver: they are few, or the table stops before they are asked for.
+    They come to the driver: they are few, or the table stops and only one is asked for.
+
+    Args:
+        frame: of rows and letters.
+        most: so many at most, whichever; else all.
     """
-    found = frame.where(f"{LETTER} IS NOT NULL").select(f"{LETTER}.*").toArrow()
+    among = frame.where(f"{LETTER}.reason IS NOT NULL").select(f"{LETTER}.*")
+    found = (among if most is None else among.limit(most)).toArrow()
     order = [(name, "ascending") for name in ("cluster", "topic", "partition", "offset")]
     return found.cast(letters.FOUND).sort_by(order)
 
 
-def counts(frame: DataFrame) -> tuple[int, int]:
-    """Return how many rows and letters there are, and how many letters."""
-    both = frame.selectExpr("count(*) AS every", f"count({LETTER}) AS letters").collect()[0]
-    return both["every"], both["letters"]
+def counts(frame: DataFrame) -> Counts:
+    """Return how many records, rows and letters there are."""
+    found = frame.selectExpr(
+        f"count_if({LETTER} IS NULL) AS rows",
+        f"count({LETTER}.reason) AS letters",
+        f"coalesce(sum(CASE WHEN {LETTER}.reason IS NULL THEN {LETTER}.offset END), 0) AS neither",
+    ).collect()[0]
+    rows, letters_, neither = found
+    return Counts(records=rows + letters_ + neither, rows=rows, letters=letters_)
 
 
 def nullable(schema: pa.Schema) -> pa.Schema:
@@ -85,8 +107,11 @@ class _Transform:
         for batch in batches:
             made = pipeline.transform(pa.Table.from_batches([batch]).cast(RAW))
             yield from self._packed_rows(made.rows)
-            if made.letters.num_rows:
-                yield from self._packed_letters(made.letters)
+            neither = batch.num_rows - made.rows.num_rows - made.letters.num_rows
+            if made.letters.num_rows or neither:
+                yield from self._packed_letters(
+                    pa.concat_tables([made.letters.cast(nullable(letters.FOUND)), _number(neither)])
+                )
 
     def _packed_rows(self, rows: pa.Table) -> Iterable[pa.RecordBatch]:
         none = pa.nulls(rows.num_rows, self._packed.field(LETTER).type)
@@ -110,3 +135,9 @@ class _Transform:
             typed, schema=self._packed
         ).to_batches()
         return batches
+
+
+def _number(neither: int) -> pa.Table:
+    """Return what tells a number of records that are neither row nor letter; nothing for none."""
+    told = [{"offset": neither}] if neither else []
+    return pa.Table.from_pylist(told, schema=nullable(letters.FOUND))

@@ -74,6 +74,7 @@ class ChangeLogTarget:
             primary_key=base.lake.primary_key,
             marks=base.lake.marks,
             policy=tables.Evolution.WIDEN,
+            app_id=self._app_id,
         )
         self._begun_at = clock() if self.log.rows else None
 

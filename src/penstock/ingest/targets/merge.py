@@ -83,6 +83,7 @@ class MergeTarget:
             partition_by=table.partition_by,
             configuration=delta.properties(table.compaction, change_feed=table.change_feed),
             policy=table.evolution,
+            app_id=self.app_id,
         )
         self.schema = changes.changes_schema(self.lake.schema)
         self.tombstones = Tombstones(table, place, self.schema, clock=clock)
