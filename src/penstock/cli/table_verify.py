@@ -29,6 +29,7 @@ __all__ = ["verify"]
 
 _NOT_EQUAL = 7
 _POSTGRES_PORT = "5432"
+_POSTGRES_CONNECTOR = ".PostgresConnector"
 _TOPIC, _DATABASE = "topic", "database"
 
 
@@ -110,7 +111,8 @@ def _is_topic(source: str, known: _Known) -> bool:
         )
     keyed = bool(known.table.merge.primary_key)
     if not source:
-        return not (keyed and "database.hostname" in known.config)
+        written = known.connector.connector_class if known.connector else ""
+        return not (keyed and written.endswith(_POSTGRES_CONNECTOR))
     if source != _TOPIC and not keyed:
         raise ConfigError(
             f"table {known.table.ident} has no primary key, so its rows cannot be told from one "

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import deltalake
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer, TopicPartition
+from pyarrow import parquet
 from tests.ingest.sources import Source, good
 from tests.ingest.test_process import COLUMNS, ESTATE, TABLE, apply, penstock, rows, run
 from tests.ingest.worker_process import make_snapshot, make_table
 from tests.ingest.workers import working
 
-from penstock.errors import NotReady
+from penstock.errors import ConfigError, NotReady
 from penstock.ingest import letters, locations
 from penstock.ingest.verifying import against_topic, reaching, topic
 from penstock.ingest.verifying.compare import Difference
@@ -361,6 +363,49 @@ def test_a_merged_table_whose_topic_lost_its_beginning_is_compared_by_what_is_le
     assert verified(source, tmp_path, merged).equal
     delta(tmp_path).update({"price": "0"}, predicate="id = 6")
     assert told(verified(source, tmp_path, merged)) == [(Difference.OTHER, ("price",))]
+
+
+@pytest.mark.parametrize("mode", [tables.TableMode.APPEND, tables.TableMode.MERGE])
+def test_a_table_that_began_with_a_snapshot_is_compared_by_what_its_topic_tells(
+    source: Source, landed: tables.Table, land: Any, tmp_path: Path, mode: tables.TableMode
+) -> None:
+    taken_at = datetime.now(UTC)
+    (tmp_path / "snapshot").mkdir()
+    older = [{"id": f"r{n}", "n": -n, "at": taken_at} for n in range(20)]
+    parquet.write_table(pa.Table.from_pylist(older), tmp_path / "snapshot/rows.parquet")
+    begun = tables.Bootstrap(snapshot="snapshot", taken_at_ms=2_000_000_000_000, margin_ms=0)
+    table = replace(landed, mode=mode, bootstrap=begun)
+    if mode is tables.TableMode.MERGE:
+        table = replace(
+            table,
+            bootstrap=replace(
+                begun, taken_at_ms=int(taken_at.timestamp() * 1000), margin_ms=60_000
+            ),
+            merge=tables.Merge(primary_key=("id",)),
+            derived=(),
+            partition_by=(),
+        )
+    source.send_rows(15, cluster="primary", first=10)
+    land(table)
+    verdict = verified(source, tmp_path, table)
+    assert verdict.equal, verdict.faults
+    assert verdict.notes[-1] == "rows were loaded beside the topic: bootstrap"
+    # The snapshot of the one was taken long after the records; of the other one, before them.
+    appended = mode is tables.TableMode.APPEND
+    assert (verdict.rows, verdict.unjudged) == ((0, 20) if appended else (15, 10))
+    if not appended:
+        delta(tmp_path).delete("id = 'r12'")
+        assert told(verified(source, tmp_path, table)) == [(Difference.MISSING, ())]
+
+
+def test_a_cluster_without_an_address_to_ask_for_offsets_is_refused(
+    source: Source, landed: tables.Table
+) -> None:
+    snapshot = make_snapshot(source.bootstraps, source.topic)
+    locked = {name: replace(each, bootstrap={}) for name, each in snapshot.clusters.items()}
+    found = topic.opened(landed, replace(snapshot, clusters=locked))
+    with pytest.raises(ConfigError, match="has no plaintext address"):
+        found.ends()
 
 
 def test_the_command_takes_the_topic_where_no_database_is_declared(

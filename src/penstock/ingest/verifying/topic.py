@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from penstock.errors import ConfigError
 from penstock.ingest import plan
 from penstock.ingest.batches import Gathered, follow
 from penstock.ingest.ledger import BatchPlan
@@ -127,7 +128,12 @@ class Topic:
 
     def _admin(self, source: plan.Source) -> Admin:
         if source.cluster not in self._admins:
-            address = self.clusters[source.cluster].bootstrap[AuthMode.PLAINTEXT]
+            address = self.clusters[source.cluster].bootstrap.get(AuthMode.PLAINTEXT)
+            if address is None:
+                raise ConfigError(
+                    f"cluster {source.cluster!r} of topic {source.topic} has no plaintext address, "
+                    "and its offsets are asked for by no other. Declare one in its bootstrap:."
+                )
             self._admins[source.cluster] = Admin(source.cluster, address)
         return self._admins[source.cluster]
 
