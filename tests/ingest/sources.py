@@ -33,9 +33,10 @@ class Source:
         *,
         cluster: str,
         key: bytes | None = b"k",
+        partition: int | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        """Produce the values in turn over the partitions, and wait for every ack."""
+        """Produce the values to one partition or in turn over all, and wait for every ack."""
         failures: list[clients.KafkaError] = []
 
         def acked(error: clients.KafkaError | None, message: Any) -> None:
@@ -54,7 +55,8 @@ class Source:
             failures=clients.Failures(),
         )
         for index, value in enumerate(values):
-            producer.produce(self.topic, value, key=key, partition=index % 3, on_delivery=acked)
+            number = index % 3 if partition is None else partition
+            producer.produce(self.topic, value, key=key, partition=number, on_delivery=acked)
         assert producer.flush(60) == 0
         assert not failures
 

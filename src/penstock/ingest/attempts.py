@@ -33,7 +33,6 @@ from penstock.ingest.progress import Progress, State
 from penstock.ingest.readers import ClusterReader, Reading
 from penstock.ingest.settings import Limits
 from penstock.model import tables
-from penstock.model.clusters import ClusterState
 from penstock.model.metadata import Snapshot
 
 __all__ = ["Attempt"]
@@ -68,7 +67,7 @@ class Attempt:
         self._spark = spark
         self._stopping = stopping
         self._snapshot = snapshot()
-        self._sources = _sources(table, self._snapshot)
+        self._sources = plan.sources_for(table, self._snapshot)
         self._lake = lake
         self._place = locate(table.path, lake=lake)
         self._letters_place = letters.location(table, self._place, lake=lake)
@@ -223,7 +222,7 @@ class Attempt:
         newest = self._newest()
         if newest is self._snapshot:
             return True
-        return _sources(self._table, newest) == self._sources and all(
+        return plan.sources_for(self._table, newest) == self._sources and all(
             newest.clusters[s.cluster].bootstrap == self._snapshot.clusters[s.cluster].bootstrap
             for s in self._sources
         )
@@ -255,28 +254,6 @@ class Attempt:
                 stack.callback(reader.close)
                 readers.append(reader)
             yield readers
-
-
-def _sources(table: tables.Table, snapshot: Snapshot) -> tuple[plan.Source, ...]:
-    topic = snapshot.topics.get(f"{table.environment}/{table.topic}")
-    if topic is None:
-        raise NotReady(
-            f"table {table.ident} is of topic {table.topic!r}, which the control plane does not "
-            "know. Apply the estate: penstock apply."
-        )
-    sources = tuple(
-        source
-        for source in plan.sources(topic)
-        if source.cluster in snapshot.clusters
-        and (not table.clusters or source.cluster in table.clusters)
-        and snapshot.clusters[source.cluster].state is not ClusterState.RETIRED
-    )
-    if not sources:
-        raise NotReady(
-            f"topic {topic.ident} of table {table.ident} is on no cluster that is in use. Declare "
-            "its clusters, then: penstock apply."
-        )
-    return sources
 
 
 def _now() -> datetime:

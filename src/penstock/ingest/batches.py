@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from penstock.ingest.plan import Gap, Partition
 from penstock.ingest.readers import ClusterReader
 from penstock.ingest.records import RAW, Chunk
 
-__all__ = ["Gathered", "read_again"]
+__all__ = ["Gathered", "follow", "read_again"]
 
 _POLL_S = 0.2
 _GIVE_UP_S = 10.0
@@ -79,6 +79,12 @@ class Gathered:
         """Return its records."""
         return pa.concat_tables([RAW.empty_table(), *self.pieces])
 
+    def taken(self) -> pa.Table:
+        """Return its records, and hold them no more."""
+        raw = self.raw
+        self.pieces, self.count, self.size_bytes = [], 0, 0
+        return raw
+
     def planned(self, number: int) -> BatchPlan:
         """Return the plan of the batch."""
         return BatchPlan(number=number, begin=self.begin, end=self.end, gaps=tuple(self.gaps))
@@ -98,10 +104,43 @@ def read_again(
         NotReady: when a cluster does not give its records now.
     """
     gathered = Gathered(positions=batch.begin)
+    for _ in follow(
+        batch,
+        readers,
+        gathered,
+        stopping=stopping,
+        what=f"batch {batch.number} was planned and not committed, and its records",
+    ):
+        pass
+    known = {(gap.partition, gap.first, gap.end) for gap in batch.gaps}
+    lost = [g for g in gathered.gaps if g.records and (g.partition, g.first, g.end) not in known]
+    return gathered.raw, tuple(lost)
+
+
+def follow(
+    batch: BatchPlan,
+    readers: Sequence[ClusterReader],
+    gathered: Gathered,
+    *,
+    stopping: threading.Event,
+    what: str,
+) -> Iterator[None]:
+    """Read exactly the records of a plan, and stop after each look: what came may be taken out.
+
+    Args:
+        batch: the plan.
+        readers: of every cluster in it, at the plan's beginnings, noticing partitions' ends.
+        gathered: takes the records, and the gaps.
+        stopping: gives up when set.
+        what: is told not to come.
+
+    Raises:
+        NotReady: when a cluster does not give its records now.
+    """
     missing = set(batch.ranges)
     quiet_since = time.monotonic()
     while missing:
-        before = gathered.count
+        before = dict(gathered.end)
         for reader in readers:
             polled = reader.poll(timeout_s=_POLL_S / len(readers))
             for gap in polled.gaps:
@@ -111,17 +150,17 @@ def read_again(
                 missing -= _passed(chunk, batch)
             missing -= reader.at_end
         missing = {p for p in missing if gathered.end[p] < batch.end[p]}
-        if gathered.count > before:
+        if gathered.end != before:
             quiet_since = time.monotonic()
         if stopping.is_set() or time.monotonic() - quiet_since > _GIVE_UP_S:
             troubles = "; ".join(r.trouble for r in readers if r.trouble)
             raise NotReady(
-                f"batch {batch.number} was planned and not committed, and its records do not come: "
-                f"{troubles or 'the clusters give nothing'}. It is tried again."
+                f"{what} do not come: {troubles or 'the clusters give nothing'}. Check that the "
+                "clusters run; then they are read again."
             )
-    known = {(gap.partition, gap.first, gap.end) for gap in batch.gaps}
-    lost = [g for g in gathered.gaps if g.records and (g.partition, g.first, g.end) not in known]
-    return gathered.raw, tuple(lost)
+        looked_at = time.monotonic()
+        yield
+        quiet_since += time.monotonic() - looked_at
 
 
 def _clipped(gap: Gap, batch: BatchPlan) -> Gap:

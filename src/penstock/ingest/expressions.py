@@ -83,6 +83,13 @@ class Derivation:
         self.schema = pa.schema([])
         self.schema = self._typed(derived)
 
+    @property
+    def copied(self) -> dict[str, str]:
+        """Return the derived columns that are a coordinate just as it is, and which one."""
+        types_of = coordinate_types()
+        named = {n: next(iter(b.coordinates)) for n, b in self._bound.items() if _is_coordinate(b)}
+        return {n: c for n, c in named.items() if self.schema.field(n).type == types_of[c]}
+
     def evaluate(
         self, columns: pa.Table, coordinates: Mapping[str, pa.Array]
     ) -> tuple[pa.Table, dict[int, str]]:
@@ -188,6 +195,10 @@ def _only_name(bound: expressions.Bound) -> str | None:
     """Return the one input that the expression is; None for any other expression."""
     names = [*bound.columns, *map(_coordinate, bound.coordinates)]
     return next((name for name in names if bound.sql == _quoted(name)), None)
+
+
+def _is_coordinate(bound: expressions.Bound) -> bool:
+    return _is_name(bound) and bool(bound.coordinates)
 
 
 def _sql(bound: expressions.Bound, kind: str) -> str:

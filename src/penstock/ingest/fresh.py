@@ -3,6 +3,7 @@
     log (opened first) ─fold─▶ one change a key ─┐
     base (opened after) ─▶ rows without a change ─┴─▶ current rows     (Arrow)
     base_name, log_name ─fresh_sql─▶ the same as one query             (DuckDB, Spark)
+    pinned ─▶ State of batch N: the rows that the first N batches came to, whatever comes after
 
 The log is opened before the base: changes that are folded in between are then in both, which their
 marks make harmless; the other way round they would be in neither. Memory is bounded by the log.
@@ -12,20 +13,75 @@ Never writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pyarrow import compute
 
-from penstock.ingest import changes, delta, folding, merging, merging_sql
+from penstock.errors import NotReady
+from penstock.ingest import changes, delta, folding, ledger, merging, merging_sql
 from penstock.ingest.changes import ABSENT, OPERATION, Operation
 from penstock.ingest.locations import Location
 from penstock.model import tables
 
-__all__ = ["LOG", "fresh_sql", "read_fresh"]
+__all__ = ["LOG", "State", "fresh_sql", "pinned", "read_fresh"]
 
 LOG = "_penstock/changes"
 """Where the log is, below the table."""
 BATCH = "_batch"
+_LOOKS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A table, with its log where it has one, as both were when they were opened.
+
+    Attributes:
+        base: the table.
+        log: changes that are not in it yet.
+        batch: number of the last batch that is read of the log; None for whatever is there.
+    """
+
+    base: merging.KeyedTable
+    log: merging.KeyedTable | None
+    batch: int | None = None
+
+    def read(self, where: str = "") -> Iterator[pa.Table]:
+        """Yield the rows in pieces, with the columns of the Delta table.
+
+        Args:
+            where: a condition on columns of the key, as SQL; files that cannot meet it are not
+                read.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        newest = self._newest(where)
+        if newest is None or not newest.num_rows:
+            yield from self.base.read(where)
+            return
+        schema = changes.changes_schema(self.base.schema)
+        changed = [newest.select(schema.names).cast(schema)]
+        for piece in self.base.read(where):
+            mine = merging.indexes_among(piece, newest.select(self.base.primary_key))
+            changed.append(changes.of_rows(piece.take(mine)).select(schema.names))
+            yield piece.filter(_others(piece.num_rows, mine))
+        folded = self._folder.fold(pa.concat_tables(changed))
+        kept = folded.filter(compute.not_equal(folded[OPERATION], Operation.DELETE.value))
+        yield changes.to_rows(kept, self.base.schema).drop_columns(OPERATION)
+
+    @property
+    def _folder(self) -> folding.Folder:
+        return folding.Folder(primary_key=self.base.primary_key, marks=self.base.marks)
+
+    def _newest(self, where: str) -> pa.Table | None:
+        if self.log is None:
+            return None
+        if self.batch is not None:
+            upto = f"{merging_sql.quoted(BATCH)} <= {self.batch}"
+            where = f"({where}) AND {upto}" if where else upto
+        rows = pa.concat_tables([self.log.schema.empty_table(), *self.log.read(where)])
+        return self._folder.fold(changes.of_rows(rows.drop_columns(BATCH)))
 
 
 def read_fresh(table: tables.Table, place: Location, *, where: str = "") -> Iterator[pa.Table]:
@@ -39,24 +95,31 @@ def read_fresh(table: tables.Table, place: Location, *, where: str = "") -> Iter
     Raises:
         NotReady: when the storage fails.
     """
-    key, marks = table.merge.primary_key, changes.marks(table)
-    log = _open(place.child(LOG), key, marks)
-    base = _open(place, key, marks)
-    if base is None:
-        return
-    newest = _newest(log, where, folding.Folder(primary_key=key, marks=marks)) if log else None
-    if newest is None or not newest.num_rows:
-        yield from base.read(where)
-        return
-    schema = changes.changes_schema(base.schema)
-    changed = [newest.select(schema.names).cast(schema)]
-    for piece in base.read(where):
-        mine = merging.indexes_among(piece, newest.select(key))
-        changed.append(changes.of_rows(piece.take(mine)).select(schema.names))
-        yield piece.filter(_others(piece.num_rows, mine))
-    folded = folding.Folder(primary_key=key, marks=marks).fold(pa.concat_tables(changed))
-    kept = folded.filter(compute.not_equal(folded[OPERATION], Operation.DELETE.value))
-    yield changes.to_rows(kept, base.schema).drop_columns(OPERATION)
+    state = _opened(table, place)
+    if state is not None:
+        yield from state.read(where)
+
+
+def pinned(table: tables.Table, place: Location) -> State | None:
+    """Return what the batches so far came to, None where there is no table.
+
+    Args:
+        table: the declaration, of any mode.
+        place: where the table is.
+
+    Raises:
+        NotReady: when the storage fails, or others change the table too fast to be looked at.
+    """
+    for _ in range(_LOOKS):
+        before = delta.read_table(place)
+        if before is None:
+            return None
+        state = _opened(table, place)
+        # Between the two the log was opened: it holds what the table has not, or more.
+        if state is not None and state.base.version == before.version:
+            batch = state.base.last(ledger.app_id(table))
+            return State(base=state.base, log=state.log, batch=batch)
+    raise NotReady(f"the table at {place} was changed at each of {_LOOKS} looks. Try again.")
 
 
 def fresh_sql(
@@ -106,18 +169,18 @@ def _told(name: str, *, key: Sequence[str], quote: Callable[[str], str]) -> str:
     )
 
 
-def _open(
-    place: Location, primary_key: Sequence[str], marks: Sequence[str]
-) -> merging.KeyedTable | None:
+def _opened(table: tables.Table, place: Location) -> State | None:
+    log, base = _open(table, place.child(LOG)), _open(table, place)
+    return State(base=base, log=log) if base is not None else None
+
+
+def _open(table: tables.Table, place: Location) -> merging.KeyedTable | None:
     lake = delta.read_table(place)
     if lake is None:
         return None
-    return merging.KeyedTable.of(lake, primary_key=primary_key, marks=marks)
-
-
-def _newest(log: merging.KeyedTable, where: str, folder: folding.Folder) -> pa.Table:
-    rows = pa.concat_tables([log.schema.empty_table(), *log.read(where)])
-    return folder.fold(changes.of_rows(rows.drop_columns(BATCH)))
+    return merging.KeyedTable.of(
+        lake, primary_key=table.merge.primary_key, marks=changes.marks(table)
+    )
 
 
 def _others(count: int, indexes: pa.Array) -> pa.Array:

@@ -30,8 +30,10 @@ __all__ = [
     "DeadLetters",
     "event_times",
     "location",
+    "newest",
     "of_gaps",
     "of_records",
+    "origins",
     "readable",
     "replayed",
 ]
@@ -184,6 +186,32 @@ class DeadLetters:
 
 ORIGIN = ["cluster", "topic", "partition", "offset"]
 """What names a record."""
+
+
+def newest(place: Location) -> int:
+    """Return the version of the letters' table, -1 for none."""
+    lake = delta.read_table(place)
+    return -1 if lake is None else lake.version
+
+
+def origins(place: Location, *, version: int) -> pa.Table:
+    """Return the ``ORIGIN`` of every letter that is a record.
+
+    Args:
+        place: of the letters.
+        version: of their table, -1 for none.
+
+    Raises:
+        NotReady: when the storage fails, or the version is not kept any more.
+    """
+    empty = pa.schema([FOUND.field(name) for name in ORIGIN]).empty_table()
+    lake = delta.read_table(place, version=version) if version >= 0 else None
+    if lake is None:
+        return empty
+    with delta.translated(place):
+        # A gap has no time.
+        found = lake.table.scan(columns=[*ORIGIN, "event_time"], predicate="event_time IS NOT NULL")
+        return pa.RecordBatchReader.from_stream(found).read_all().select(ORIGIN).cast(empty.schema)
 
 
 def readable(place: Location, *, version: int | None = None) -> tuple[int, pa.Table]:

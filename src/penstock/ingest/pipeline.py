@@ -69,6 +69,11 @@ class Pipeline:
         ).schema
         self.record_ids = "record_id" in self._derivation.coordinates
 
+    @property
+    def copied(self) -> dict[str, str]:
+        """Return the derived columns that are a coordinate just as it is, and which one."""
+        return self._derivation.copied
+
     def transform(self, raw: pa.Table) -> Transformed:
         """Make rows and letters of records.
 

@@ -17,7 +17,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pyarrow import compute
 
+from penstock.errors import NotReady
 from penstock.model import tables, topics
+from penstock.model.clusters import ClusterState
+from penstock.model.metadata import Snapshot
 
 __all__ = [
     "Bounds",
@@ -32,6 +35,7 @@ __all__ = [
     "linger_ms",
     "old_app_id",
     "sources",
+    "sources_for",
     "sources_of",
     "take",
 ]
@@ -97,6 +101,33 @@ def sources(topic: topics.Topic) -> tuple[Source, ...]:
         Source(cluster=cluster, topic=name, partitions=count)
         for (cluster, name), count in sorted(partitions.items())
     )
+
+
+def sources_for(table: tables.Table, snapshot: Snapshot) -> tuple[Source, ...]:
+    """Return what a table reads, as the metadata has it.
+
+    Raises:
+        NotReady: when the topic is not known, or on no cluster that is in use.
+    """
+    topic = snapshot.topics.get(f"{table.environment}/{table.topic}")
+    if topic is None:
+        raise NotReady(
+            f"table {table.ident} is of topic {table.topic!r}, which the control plane does not "
+            "know. Apply the estate: penstock apply."
+        )
+    found = tuple(
+        source
+        for source in sources(topic)
+        if source.cluster in snapshot.clusters
+        and (not table.clusters or source.cluster in table.clusters)
+        and snapshot.clusters[source.cluster].state is not ClusterState.RETIRED
+    )
+    if not found:
+        raise NotReady(
+            f"topic {topic.ident} of table {table.ident} is on no cluster that is in use. Declare "
+            "its clusters, then: penstock apply."
+        )
+    return found
 
 
 def sources_of(partitions: Iterable[Partition]) -> tuple[Source, ...]:

@@ -1,6 +1,6 @@
-"""Where the partitions of a topic end now: one request by a client that stays open.
+"""Where the partitions of a topic begin and end now: one request by a client that stays open.
 
-(Admin, topic) ─metadata, list offsets─▶ the offset after the last, by partition number
+(Admin, topic) ─metadata, list offsets─▶ the first offset, or the one after the last, by partition
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ from penstock.errors import NotReady
 from penstock.kafka import answers
 from penstock.kafka.admin import Admin
 
-__all__ = ["end_offsets"]
+__all__ = ["begin_offsets", "end_offsets"]
 
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+def begin_offsets(admin: Admin, topic: str) -> dict[int, int]:
+    """Return the offset of the first record that is still there, of each partition.
+
+    Raises:
+        NotReady: when the cluster does not answer in time, or has no such topic.
+    """
+    return _offsets(admin, topic, _EARLIEST)
 
 
 def end_offsets(admin: Admin, topic: str) -> dict[int, int]:
@@ -23,6 +33,10 @@ def end_offsets(admin: Admin, topic: str) -> dict[int, int]:
     Raises:
         NotReady: when the cluster does not answer in time, or has no such topic.
     """
+    return _offsets(admin, topic, _LATEST)
+
+
+def _offsets(admin: Admin, topic: str, which: OffsetSpec) -> dict[int, int]:
     try:
         seen = admin.client.list_topics(topic, timeout=admin.timeout_s).topics[topic]
     except KafkaException as error:
@@ -31,12 +45,12 @@ def end_offsets(admin: Admin, topic: str) -> dict[int, int]:
         raise NotReady(f"{admin.where} has no topic {topic} yet; apply the estate, then try again")
     partitions = [TopicPartition(topic, number) for number in seen.partitions]
     asked = admin.client.list_offsets(
-        dict.fromkeys(partitions, _LATEST), request_timeout=admin.timeout_s
+        dict.fromkeys(partitions, which), request_timeout=admin.timeout_s
     )
-    ends: dict[int, int] = {}
+    offsets: dict[int, int] = {}
     for partition, future in asked.items():
-        answer = admin.wait(future, doing=f"tell where {topic} ends")
+        answer = admin.wait(future, doing=f"tell the offsets of {topic}")
         if answer is None:
             raise NotReady(f"{admin.where} told nothing of {topic}; try again")
-        ends[partition.partition] = answer.offset
-    return ends
+        offsets[partition.partition] = answer.offset
+    return offsets

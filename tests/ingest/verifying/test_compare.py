@@ -21,13 +21,19 @@ def rows(schema, *values):
     return pa.Table.from_pylist([dict(zip(schema.names, v, strict=True)) for v in values], schema)
 
 
-def judge(source, table, *, gone=(), mark=10):
+def judge(source, table, *, gone=(), mark=10, **options):
+    judged, _ = look(source, table, gone=gone, mark=mark, **options)
+    return judged
+
+
+def look(source, table, *, gone=(), mark=10, **options):
     return compare.compare(
         rows(SOURCE, *source),
         rows(TABLE, *table),
         key=["id"],
         mark=mark,
         forgotten=rows(GONE, *gone),
+        **options,
     )
 
 
@@ -71,6 +77,31 @@ def test_what_changed_after_the_mark_is_moving(source, table, gone):
 
 def test_a_row_deleted_before_the_mark_that_the_source_has_is_missing():
     assert judge([(1, "a", None)], [], gone=[(1, 9)]).differences == 1
+
+
+def test_a_row_that_is_there_twice_is_one_too_many():
+    found = judge([(1, "a", None)], [(1, "a", None, 3), (1, "a", None, 3)])
+    assert [fault.difference for fault in found.faults] == [Difference.EXTRA]
+    assert found.source_checksum != found.table_checksum
+
+
+def test_where_the_source_has_not_all_only_its_own_rows_are_judged():
+    found = judge([(1, "a", None)], [(1, "a", None, 3), (2, "b", None, 3)], whole=False)
+    assert (found.equal, found.unjudged) == (True, 1)
+    assert judge([(1, "a", None)], [(2, "b", None, 3)], whole=False).differences == 1
+
+
+def test_only_what_was_wrong_before_is_wrong_again():
+    source = [(1, "a", None), (2, "b", None), (3, "c", None)]
+    _, suspects = look(source, [(1, "a", None, 3), (2, "?", None, 3)])
+    assert sorted(suspects["id"].to_pylist()) == [2, 3]
+    table = [(1, "?", None, 3), (2, "b", None, 3), (4, "d", None, 3)]
+    found, wrong = look(source, table, suspects=suspects)
+    assert wrong["id"].to_pylist() == [3]
+    assert [fault.key for fault in found.faults] == [("3",)]
+    assert found.moving == 2
+    found, _ = look(source, [(1, "?", None, 3), *table[1:2], (3, "c", None, 3)], suspects=wrong)
+    assert (found.equal, found.moving) == (True, 1)
 
 
 @settings(max_examples=25)

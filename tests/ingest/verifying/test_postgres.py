@@ -12,8 +12,6 @@ import pytest
 
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest.verifying import postgres
-from penstock.runtime import postgres as server_of
-from penstock.runtime import processes
 
 pytestmark = pytest.mark.real
 
@@ -38,18 +36,6 @@ AT = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
 FULL = (1, "a", Decimal("-12.50"), 0.1, AT, date(2024, 2, 29), True, b"\x00\xff", 'x,"\n')
 EMPTY = (2, "", None, None, None, None, None, b"", "")
 NULLS = (3, "ü", None, float("-inf"), None, None, False, None, None)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory, wait_until_ready):
-    home = tmp_path_factory.mktemp("postgres")
-    server = server_of.prepare(home, durable=False)
-    service = server_of.service(home, server)
-    process = processes.spawn(service.spec())
-    wait_until_ready(service.ready)
-    yield server.address()
-    processes.terminate([process], within_s=10)
-    server_of.remove(home)
 
 
 @pytest.fixture

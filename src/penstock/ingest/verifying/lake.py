@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from penstock.errors import NotReady
 from penstock.ingest import delta, fresh
-from penstock.ingest.locations import Location, locate
+from penstock.ingest.locations import Location
 from penstock.ingest.verifying import compare
 from penstock.ingest.verifying.compare import SEQUENCE
 from penstock.ingest.verifying.postgres import Bounds
 from penstock.model import tables
 
-__all__ = ["Lake", "opened"]
+__all__ = ["Lake"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +78,6 @@ class Lake:
                 "status` tells how far it is."
             )
         return lake
-
-
-def opened(table: tables.Table, *, lake: Path | str) -> Lake:
-    """Return the table's side; it may not be there yet."""
-    return Lake(table=table, place=locate(table.path, lake=lake))
 
 
 def _between(bounds: Bounds, columns: pa.Schema, key: Sequence[str]) -> str:

@@ -17,13 +17,13 @@ from penstock.errors import NotReady
 from penstock.ingest import delta, ledger
 from penstock.ingest.ledger import Ledger
 from penstock.ingest.locations import Location
-from penstock.ingest.plan import Partition
+from penstock.ingest.plan import Partition, Positions
 from penstock.ingest.verifying import postgres
 from penstock.kafka import ends
 from penstock.kafka.admin import Admin
 from penstock.model import tables
 
-__all__ = ["Reach", "partition_ends", "standing"]
+__all__ = ["Reach", "partition_ends", "standing", "wait_past"]
 
 _POLL_S = 0.1
 _CALM_S = 3.0
@@ -34,7 +34,7 @@ Ends = Callable[[], Mapping[Partition, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Waits until a table is as far as its source was.
+    """Waits until a table is as far as its source database was.
 
     Attributes:
         url: of the source database.
@@ -58,14 +58,7 @@ class Reach:
         """
         deadline = time.monotonic() + self.within_s
         self._wait_confirmed(mark, deadline)
-        wanted = self.ends()
-        while behind := _behind(wanted, self.standing()):
-            if time.monotonic() > deadline:
-                raise NotReady(
-                    f"the table did not get as far as its source within {self.within_s:g} s: "
-                    f"{behind} records are still to come. See penstock table status; then try again."
-                )
-            time.sleep(_POLL_S)
+        wait_past(self.ends(), standing=self.standing, deadline=deadline, within_s=self.within_s)
 
     def _wait_confirmed(self, mark: int, deadline: float) -> None:
         seen: tuple[int, int] | None = None
@@ -84,6 +77,46 @@ class Reach:
                     "status; then try again."
                 )
             time.sleep(_POLL_S)
+
+
+def wait_past(
+    wanted: Positions,
+    *,
+    standing: Ends,
+    deadline: float,
+    within_s: float,
+    records: Callable[[Positions, Positions], bool] = lambda _begin, _end: True,
+) -> None:
+    """Return once a table has every record before the offsets.
+
+    Args:
+        wanted: by partition.
+        standing: where the table stands, now; a partition it never read stands at 0.
+        deadline: of the monotonic clock, after which it gives up.
+        within_s: how long that is, to be told.
+        records: tells whether there is any record between positions that the table does not
+            reach: the last offsets of a partition may be markers of transactions.
+
+    Raises:
+        NotReady: when it does not get there in time, with how much is behind.
+    """
+    seen, calm_since = standing(), time.monotonic()
+    while behind := _behind(wanted, seen):
+        now = time.monotonic()
+        if now > deadline:
+            raise NotReady(
+                f"the table did not get as far as its source within {within_s:g} s: {behind} "
+                "records are still to come. See penstock table status; then try again."
+            )
+        if now - calm_since > _CALM_S:
+            begin = {p: seen.get(p, 0) for p, end in wanted.items() if end > seen.get(p, 0)}
+            if not records(begin, wanted):
+                return
+            calm_since = now
+        time.sleep(_POLL_S)
+        newest = standing()
+        if newest != seen:
+            seen, calm_since = newest, now
 
 
 def partition_ends(admin: Admin, topic: str) -> Mapping[Partition, int]:

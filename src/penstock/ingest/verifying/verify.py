@@ -4,14 +4,17 @@
             ▲                                                              │
             └──── ranges that differ, or that move: again, a later mark ◀──┘
 
-A row is wrong only when it was wrong in every round: a transaction that was open across a mark looks
-wrong once. A row that moved in one round stands still in another, unless it changes all the time.
+A row is wrong only when it was wrong in every round, key by key: a transaction that was open across a
+mark looks wrong once, and under a steady load another one does in each round. A row that moved in
+one round stands still in another, unless it changes all the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from penstock.ingest.verifying import compare, postgres
 from penstock.ingest.verifying.compare import Fault, Range
@@ -51,6 +54,10 @@ class Verdict:
         moving: rows that changed in every round, so that they were never judged.
         rounds: how many were needed.
         faults: examples of rows that were wrong in every round.
+        source: what the table was compared with: ``database`` or ``topic``.
+        letters: records of the topic that are dead letters.
+        unjudged: rows of the table of which the source says nothing any more.
+        notes: what could not be compared, and why.
     """
 
     equal: bool
@@ -59,6 +66,10 @@ class Verdict:
     moving: int
     rounds: int
     faults: tuple[Fault, ...] = field(default=())
+    source: str = "database"
+    letters: int = 0
+    unjudged: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def checksum(self) -> str:
@@ -81,7 +92,7 @@ def verify(
         source: the database's side.
         lake: the table's side.
         range_rows: rows of a key range, which is what is held in memory of each side.
-        rounds: how often a range is looked at before its faults are believed.
+        rounds: how often a range is looked at before what was wrong each time is believed.
         progress: told of ranges compared, and of how many there are in the round.
 
     Raises:
@@ -91,23 +102,25 @@ def verify(
     columns = lake.columns()
     key = lake.table.merge.primary_key
     judged: dict[Bounds, Range] = {}
-    pending: list[Bounds] = []
+    pending: dict[Bounds, pa.Table | None] = {}
     rows = done = 0
     while done < rounds and (pending or not done):
         with postgres.opened(source.url, source.table, columns=columns, key=key) as snapshot:
             source.reach(snapshot.mark)
             rows = snapshot.rows
-            chosen = pending or snapshot.bounds(range_rows=range_rows)
-            for number, bounds in enumerate(chosen, start=1):
-                judged[bounds] = compare.compare(
+            chosen = pending or dict.fromkeys(snapshot.bounds(range_rows=range_rows))
+            wrong = {}
+            for number, (bounds, suspects) in enumerate(chosen.items(), start=1):
+                judged[bounds], wrong[bounds] = compare.compare(
                     snapshot.read(bounds),
                     lake.read(bounds, columns),
                     key=key,
                     mark=snapshot.mark,
                     forgotten=lake.forgotten(bounds, columns),
+                    suspects=suspects,
                 )
                 progress(number, len(chosen))
-        pending = [bounds for bounds in chosen if not judged[bounds].equal]
+        pending = {bounds: keys for bounds, keys in wrong.items() if not judged[bounds].equal}
         done += 1
     return Verdict(
         equal=not pending,
