@@ -38,6 +38,9 @@ BENCHES = {
         "(g) Landing a topic in a table, from the broker to the commit",
     ),
     "merging": ("bench.merging", "(h) Merging 10,000 changes by key"),
+    "cdc": ("bench.cdc", "(i) From a commit in PostgreSQL to a row in the table"),
+    "sustained": ("bench.sustained", "(j) 10,000 changes a second into 10 M rows"),
+    "catchup": ("bench.catchup", "(k) Memory while catching up 10 M records"),
 }
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,15 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from bench import workers
 from bench.rows import Row
-from penstock.ingest.settings import Limits
-from penstock.ingest.worker import Worker
-from penstock.model import clusters, metadata, tables, topics
+from penstock.model import tables
 from penstock.runtime import embedded
 
 RECORDS = 2_000_000
@@ -102,13 +98,7 @@ def _row(case: str, ours: float, peer: float, *, goal: str, met: bool | None, no
 
 def _measured(how: str, kind: str, bootstrap: str, home: Path) -> float:
     """Return rows a CPU second of one run in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.ingest_append", how, kind, bootstrap, str(home)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return float(done.stdout.splitlines()[-1])
+    return float(workers.measured("bench.ingest_append", how, kind, bootstrap, home))
 
 
 def _encoders(home: Path) -> dict[str, Callable[[int], bytes]]:
@@ -145,12 +135,9 @@ def _order(n: int) -> dict[str, Any]:
 
 def _fill(bootstrap: str, home: Path, kind: str) -> None:
     encode = _encoders(home)[kind]
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    new = [NewTopic(name, PARTITIONS, 1) for name in (kind, f"{kind}-warm")]
-    for made in admin.create_topics(new).values():
-        made.result(30)
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "acks": "1"})
     for topic, count in ((kind, RECORDS), (f"{kind}-warm", WARM_UP)):
+        workers.make_topic(bootstrap, topic, partitions=PARTITIONS)
         for n in range(count):
             while True:
                 try:
@@ -181,32 +168,12 @@ def _table(kind: str, topic: str, home: Path) -> tables.Table:
     )
 
 
-def _snapshot(bootstrap: str, topic: str) -> metadata.Snapshot:
-    placement = topics.Placement(cluster="bench", topic=topic, partitions=PARTITIONS)
-    epoch = topics.Epoch(
-        number=1,
-        state=topics.EpochState.OPEN,
-        routing=topics.Routing.FAILOVER,
-        placements=(placement,),
-    )
-    declared = topics.Topic(name=topic, environment="bench", owner="bench", epochs=(epoch,))
-    at = {clusters.AuthMode.PLAINTEXT: bootstrap}
-    cluster = clusters.Cluster(name="bench", environment="bench", bootstrap=at)
-    return metadata.Snapshot(
-        version=1, clusters={"bench": cluster}, topics={declared.ident: declared}
-    )
-
-
 def _land(table: tables.Table, bootstrap: str, home: Path, rows: int, **told: Any) -> None:
     """Run the table's worker until it has every row."""
-    snapshot = _snapshot(bootstrap, table.topic)
-    worker = Worker(table, lake=home, limits=Limits(), snapshot=lambda: snapshot, **told)
-    worker.start()
-    while worker.progress.rows < rows:
-        if worker.join(0.02):
-            raise SystemExit(worker.progress.error)
-    worker.stop()
-    worker.join(60)
+    with workers.running(
+        table, bootstrap=bootstrap, lake=home, partitions=PARTITIONS, **told
+    ) as worker:
+        workers.wait(worker, lambda progress: progress.rows >= rows)
 
 
 def embedded_run(kind: str, bootstrap: str, home: Path) -> float:
@@ -265,18 +232,12 @@ def streaming_run(kind: str, bootstrap: str, home: Path) -> float:
 
 
 def _timed(work: Callable[[], None]) -> float:
-    before = _cpu_s()
+    before = workers.cpu_s()
     begun = time.perf_counter()
     work()
-    used = _cpu_s() - before
+    used = workers.cpu_s() - before
     print(f"  {time.perf_counter() - begun:.1f} s, {used:.1f} CPU s", file=sys.stderr)
     return RECORDS / used
-
-
-def _cpu_s() -> float:
-    """Return what this process and all below it have used, those that ended included."""
-    me = psutil.Process()
-    return sum(sum(each.cpu_times()[:4]) for each in (me, *me.children(recursive=True)))
 
 
 WAYS: dict[str, Callable[[str, str, Path], float]] = {

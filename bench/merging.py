@@ -80,7 +80,7 @@ def measure(home: Path, size: int) -> dict[str, float]:
     """Return CPU seconds a commit by case, in a table of so many rows; absent where not measured."""
     place = locate("orders", lake=home)
     base = MergeTarget(TABLE, place, SCHEMA)
-    built_s = _cpu_s(lambda: base.lake.add(_table(size, base.lake.schema)))
+    built_s = _cpu_s(lambda: base.lake.add(rows_of(size, base.lake.schema)))
     numbers = iter(range(1, 1_000))
     found = {"build": built_s, "files": float(base.files)}
     # Near keys first: a merge of keys everywhere rewrites every file.
@@ -127,7 +127,9 @@ def changed(size: int, number: int, *, near: bool) -> pa.Table:
     return pa.table({**rows, **nothing, **marks}).select(SCHEMA.names).cast(SCHEMA)
 
 
-def _table(size: int, schema: pa.Schema) -> pa.RecordBatchReader:
+def rows_of(size: int, schema: pa.Schema) -> pa.RecordBatchReader:
+    """Return the rows of a table of so many, sorted by key, with the columns of the schema."""
+
     def pieces() -> Iterator[pa.RecordBatch]:
         for first in range(0, size, _PIECE):
             keys = pa.arange(first, min(first + _PIECE, size))
