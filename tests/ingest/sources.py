@@ -13,6 +13,7 @@ from penstock.ingest import delta
 from penstock.kafka import clients
 from penstock.kafka.admin import Admin
 from penstock.runtime import embedded
+from penstock.telemetry import attributes
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Source:
         cluster: str,
         key: bytes | None = b"k",
         settings: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
     ) -> None:
         """Produce the values in turn over the partitions, and wait for every ack."""
         failures: list[clients.KafkaError] = []
@@ -54,7 +56,14 @@ class Source:
             failures=clients.Failures(),
         )
         for index, value in enumerate(values):
-            producer.produce(self.topic, value, key=key, partition=index % 3, on_delivery=acked)
+            producer.produce(
+                self.topic,
+                value,
+                key=key,
+                partition=index % 3,
+                headers=[(attributes.CE_ID, ids[index].encode())] if ids else None,
+                on_delivery=acked,
+            )
         assert producer.flush(60) == 0
         assert not failures
 

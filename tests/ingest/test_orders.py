@@ -68,7 +68,7 @@ def test_a_reset_goes_on_from_a_time_once(
         wait_until(lambda: worker.progress.rows == 21, message="3 rows more")
 
 
-@pytest.mark.parametrize("fails", ["", "after the plan", "after the rows"])
+@pytest.mark.parametrize("fails", ["", "after the plan", "after the rows", "in the second slice"])
 def test_letters_are_replayed_each_once(
     source: Source,
     wait_until: WaitUntil,
@@ -78,9 +78,16 @@ def test_letters_are_replayed_each_once(
 ) -> None:
     place = locate("landed", lake=tmp_path)
     strict = make_table(source.topic, dead_letters=tables.DeadLetters(max_ratio=1.0))
-    strict = replace(strict, columns=(*COLUMNS, tables.Column(name="x", type="long")))
+    record = tables.DerivedColumn(name="record", expression="record_id")
+    strict = replace(
+        strict,
+        columns=(*COLUMNS, tables.Column(name="x", type="long")),
+        derived=(*strict.derived, record),
+    )
     source.send(
-        [json.dumps({"id": f"r{n}", "x": str(n)}).encode() for n in range(7)], cluster="primary"
+        [json.dumps({"id": f"r{n}", "x": str(n)}).encode() for n in range(7)],
+        cluster="primary",
+        ids=[f"i{n}" for n in range(7)],
     )
     source.send([b"null", None, json.dumps({"id": "g", "x": 1}).encode()], cluster="standby")
     with working(source, tmp_path, table=strict) as worker:
@@ -91,9 +98,11 @@ def test_letters_are_replayed_each_once(
     failures = iter([True])
     if fails == "after the plan":
         _fail_once(monkeypatch, EmbeddedEngine, "run", failures)
-    elif fails:
+    elif fails == "after the rows":
         _fail_once(monkeypatch, letters.DeadLetters, "remove", failures)
-    monkeypatch.setattr(obeying, "_SLICE", 4)
+    elif fails:
+        _fail_once(monkeypatch, EmbeddedEngine, "run", iter([False, True]))
+    monkeypatch.setattr(obeying, "_SLICE_ROWS", 4)
     order = Orders(place).ask(Kind.REPLAY)
     if fails:
         with working(source, tmp_path, table=strict) as worker:
@@ -102,6 +111,9 @@ def test_letters_are_replayed_each_once(
         wait_until(lambda: not Orders(place).is_open(order), message="the order is done")
     rows, left = read(tmp_path / "landed"), read(tmp_path / "landed_dead_letters")
     assert sorted(row["id"] for row in rows) == ["g", *(f"r{n}" for n in range(7))]
+    assert [row["record"] for row in sorted(rows, key=lambda row: row["id"])] == [
+        None, *(f"i{n}" for n in range(7)),
+    ]  # fmt: skip
     assert places(rows) == sorted(p for p, v in source.acked.items() if v and v.startswith(b"{"))
     assert {each["value"] for each in left} == {None, b"null"}
     assert len(left) == 2
