@@ -115,7 +115,8 @@ class Lease:
     def _add(self, owner: Owner | None) -> None:
         generation = self._seen.generation + 1
         told = {"owner": asdict(owner) if owner else None}
-        self._place.create(_name(generation), json.dumps(told).encode())
+        # Only saves work: after a power cut nobody that held it lives.
+        self._place.create(_name(generation), json.dumps(told).encode(), lasting=False)
         if generation > _KEPT:
             self._place.delete(_name(generation - _KEPT))
         # Whoever was as fast, or far ahead of a process that had been stopped, is found here.

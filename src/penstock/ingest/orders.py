@@ -65,7 +65,7 @@ class Orders:
 
     def resume(self) -> None:
         """Ask that it goes on."""
-        self.place.delete(_PAUSE)
+        self.place.delete(_PAUSE, lasting=True)
 
     def ask(self, kind: Kind, *, timestamp_ms: int = 0) -> Order:
         """Ask for something; return the order.
@@ -90,12 +90,12 @@ class Orders:
         return _PAUSE in names, sorted(orders)
 
     def done(self, order: Order) -> None:
-        """Take the order away.
+        """Take the order away, for good: a reset that came back would be carried out twice.
 
         Raises:
             NotReady: when the storage fails.
         """
-        self.place.delete(f"{_DIRECTORY}/{order.name}.json")
+        self.place.delete(f"{_DIRECTORY}/{order.name}.json", lasting=True)
 
     def is_open(self, order: Order) -> bool:
         """Tell whether the order still waits."""
