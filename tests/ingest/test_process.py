@@ -143,7 +143,9 @@ def test_tables_are_followed_as_they_are_declared(
                 message="the backfill is told",
             )
             measured = get(tmp_path, "/metrics")[1]
-            assert re.search(r'^penstock_load_rows_total{.*"backfill/a1".*} 70', measured, re.MULTILINE)
+            assert re.search(
+                r'^penstock_load_rows_total{.*"backfill/a1".*} 70', measured, re.MULTILINE
+            )
 
             apply(control, [estate, table, late])
             wait_until(lambda: rows(tmp_path, "late") == 40, message="the table declared later")
