@@ -135,7 +135,8 @@ class Loads:
         loads = [
             name for name, file in zip(names, found, strict=True) if file.endswith("/plan.json")
         ]
-        return (["bootstrap"] if self.read("bootstrap") else []) + loads
+        begun = "_penstock/bootstrap/plan.json" in self.place.names("_penstock/bootstrap")
+        return (["bootstrap"] if begun else []) + loads
 
     def ask(self, name: str, what: str) -> None:
         """Ask a load to ``pause`` or to ``cancel``, before its next piece."""

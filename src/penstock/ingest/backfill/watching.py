@@ -25,7 +25,7 @@ __all__ = ["Watching"]
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S = 2.0
+_EVERY_S = 5.0
 
 
 class Watching:
@@ -52,7 +52,7 @@ class Watching:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Look every two seconds until the block ends: storage may be slow, so in a thread."""
+        """Look every five seconds until the block ends: storage may be slow, so in a thread."""
         ended = threading.Event()
 
         def look() -> None:
