@@ -13,6 +13,7 @@ from penstock.ingest import delta
 from penstock.kafka import clients
 from penstock.kafka.admin import Admin
 from penstock.runtime import embedded
+from penstock.telemetry import attributes
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Source:
         key: bytes | None = b"k",
         partition: int | None = None,
         settings: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
     ) -> None:
         """Produce the values to one partition or in turn over all, and wait for every ack."""
         failures: list[clients.KafkaError] = []
@@ -56,7 +58,14 @@ class Source:
         )
         for index, value in enumerate(values):
             number = index % 3 if partition is None else partition
-            producer.produce(self.topic, value, key=key, partition=number, on_delivery=acked)
+            producer.produce(
+                self.topic,
+                value,
+                key=key,
+                partition=number,
+                headers=[(attributes.CE_ID, ids[index].encode())] if ids else None,
+                on_delivery=acked,
+            )
         assert producer.flush(60) == 0
         assert not failures
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -68,7 +71,7 @@ def test_a_reset_goes_on_from_a_time_once(
         wait_until(lambda: worker.progress.rows == 21, message="3 rows more")
 
 
-@pytest.mark.parametrize("fails", ["", "after the plan", "after the rows"])
+@pytest.mark.parametrize("fails", ["", "after the plan", "after the rows", "in the second slice"])
 def test_letters_are_replayed_each_once(
     source: Source,
     wait_until: WaitUntil,
@@ -78,9 +81,16 @@ def test_letters_are_replayed_each_once(
 ) -> None:
     place = locate("landed", lake=tmp_path)
     strict = make_table(source.topic, dead_letters=tables.DeadLetters(max_ratio=1.0))
-    strict = replace(strict, columns=(*COLUMNS, tables.Column(name="x", type="long")))
+    record = tables.DerivedColumn(name="record", expression="record_id")
+    strict = replace(
+        strict,
+        columns=(*COLUMNS, tables.Column(name="x", type="long")),
+        derived=(*strict.derived, record),
+    )
     source.send(
-        [json.dumps({"id": f"r{n}", "x": str(n)}).encode() for n in range(7)], cluster="primary"
+        [json.dumps({"id": f"r{n}", "x": str(n)}).encode() for n in range(7)],
+        cluster="primary",
+        ids=[f"i{n}" for n in range(7)],
     )
     source.send([b"null", None, json.dumps({"id": "g", "x": 1}).encode()], cluster="standby")
     with working(source, tmp_path, table=strict) as worker:
@@ -91,9 +101,11 @@ def test_letters_are_replayed_each_once(
     failures = iter([True])
     if fails == "after the plan":
         _fail_once(monkeypatch, EmbeddedEngine, "run", failures)
-    elif fails:
+    elif fails == "after the rows":
         _fail_once(monkeypatch, letters.DeadLetters, "remove", failures)
-    monkeypatch.setattr(obeying, "_SLICE", 4)
+    elif fails:
+        _fail_once(monkeypatch, EmbeddedEngine, "run", iter([False, True]))
+    monkeypatch.setattr(obeying, "_SLICE_ROWS", 4)
     order = Orders(place).ask(Kind.REPLAY)
     if fails:
         with working(source, tmp_path, table=strict) as worker:
@@ -102,9 +114,48 @@ def test_letters_are_replayed_each_once(
         wait_until(lambda: not Orders(place).is_open(order), message="the order is done")
     rows, left = read(tmp_path / "landed"), read(tmp_path / "landed_dead_letters")
     assert sorted(row["id"] for row in rows) == ["g", *(f"r{n}" for n in range(7))]
+    assert [row["record"] for row in sorted(rows, key=lambda row: row["id"])] == [
+        None, *(f"i{n}" for n in range(7)),
+    ]  # fmt: skip
     assert places(rows) == sorted(p for p, v in source.acked.items() if v and v.startswith(b"{"))
     assert {each["value"] for each in left} == {None, b"null"}
     assert len(left) == 2
+
+
+def test_a_replay_that_is_killed_again_and_again_makes_each_letter_a_row_once(
+    source: Source, run_worker: Callable[..., Any], wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    """More letters than a slice holds; some can be no rows."""
+    place = locate("landed", lake=tmp_path / "lake")
+    count = 60_000
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    told = {
+        "reason": pa.repeat(pa.scalar("once"), count),
+        "cluster": pa.repeat(pa.scalar("primary"), count),
+        "topic": pa.repeat(pa.scalar(source.topic), count),
+        "partition": pa.repeat(pa.scalar(0, pa.int32()), count),
+        "offset": pa.array(range(count), pa.int64()),
+        "event_time": pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), count),
+        "key": pa.repeat(pa.scalar(b"k"), count),
+        "value": pa.array([good(n) if n % 1000 else b"{" for n in range(count)], pa.binary()),
+        "record_id": pa.nulls(count, pa.string()),
+    }
+    dead = letters.DeadLetters(
+        make_table(source.topic, name="before"), place.sibling("_dead_letters"), clock=lambda: at
+    )
+    dead.write(1, pa.table(told, schema=letters.FOUND))
+    order = Orders(place).ask(Kind.REPLAY)
+    for point in ("planned", "after", "before"):
+        assert run_worker(source, die=point).wait(100) == -signal.SIGKILL
+    assert Orders(place).is_open(order)
+    worker = run_worker(source)
+    wait_until(lambda: not Orders(place).is_open(order), message="the order is done")
+    worker.terminate()
+    assert worker.wait(60) == 0
+    rows = read(tmp_path / "lake/landed")
+    assert sorted(row["offset"] for row in rows) == [n for n in range(count) if n % 1000]
+    left = read(tmp_path / "lake/landed_dead_letters")
+    assert sorted(row["offset"] for row in left) == list(range(0, count, 1000))
 
 
 def _fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, failures: object) -> None:

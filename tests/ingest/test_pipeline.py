@@ -133,7 +133,7 @@ def test_a_letter_keeps_the_bytes_and_the_origin() -> None:
     first, tombstone = made.letters.to_pylist()
     assert first | {"reason": ""} == {
         "reason": "", "cluster": "primary", "topic": "orders.1", "partition": 1, "offset": 10,
-        "event_time": AT, "key": b"\xff", "value": b"\x00",
+        "event_time": AT, "key": b"\xff", "value": b"\x00", "record_id": "r-1",
     }  # fmt: skip
     assert "not a JSON object" in first["reason"]
     assert "tombstone" in tombstone["reason"]

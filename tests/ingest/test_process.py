@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +17,8 @@ import pytest
 from tests.ingest.sources import Source, good, places, read
 
 from penstock.api._gen import penstock_pb2 as pb
+from penstock.ingest.backfill.pieces import Loads, Part, Plan
+from penstock.ingest.locations import locate
 from penstock.testing.control import RunningControlPlane, running_control_plane
 from penstock.testing.plugin import Federation, WaitUntil
 
@@ -129,6 +132,20 @@ def test_tables_are_followed_as_they_are_declared(
             assert (code, json.loads(body)["status"]) == (200, "ok")
             assert "penstock_table_rows{" in get(tmp_path, "/metrics")[1]
             assert get(tmp_path, "/nothing")[0] == 404
+            parts = (Part(file="a", first=0, end=1, rows=70),)
+            plan = Plan(name="backfill/a1", source="s3://archive", pieces=(parts,))
+            Loads(locate("test/landed", lake=tmp_path / "lake")).write(plan)
+            wait_until(
+                lambda: (
+                    [load["rows_total"] for load in status(tmp_path)["test/landed"]["loads"]]
+                    == [70]
+                ),
+                message="the backfill is told",
+            )
+            measured = get(tmp_path, "/metrics")[1]
+            assert re.search(
+                r'^penstock_load_rows_total{.*"backfill/a1".*} 70', measured, re.MULTILINE
+            )
 
             apply(control, [estate, table, late])
             wait_until(lambda: rows(tmp_path, "late") == 40, message="the table declared later")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.ingest.worker_process import make_table
 
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest import endpoint, owners, statuses
-from penstock.ingest.progress import Batch, Progress, State
+from penstock.ingest.progress import Batch, Progress, State, Told
 from penstock.runtime import host_metrics
 from penstock.sdk.deliveries import Delivery, OnDelivery
 
@@ -164,3 +168,34 @@ def test_a_taken_port_is_told() -> None:
         taken = address.removeprefix("http://")
         with pytest.raises(NotReady, match="--listen"), endpoint.serve(taken, dict):
             pass
+
+
+def a_load(**told: Any) -> Told:
+    numbers = {"pieces": 2, "of": 8, "rows_done": 500, "rows_total": 2_000, "rows_per_s": 41.5}
+    declared = {"name": "backfill/a1", "source": "s3://archive", "state": "running"}
+    return Told(**{**declared, **numbers, **told})
+
+
+def test_a_table_s_loads_and_turn_are_told(tmp_path: Path) -> None:
+    loads = (a_load(), a_load(name="bootstrap", state="done"))
+    progress = Progress(state=State.YIELDING, loads=loads, turn="backfill/a1 of host-1")
+    told = statuses.Statuses(owners.me())
+    told.write(tmp_path / "ingest", {"t": (make_table("t"), progress)})
+    status = statuses.read(tmp_path / "ingest")["t"]
+    assert (status["state"], status["turn"]) == ("yielding", "backfill/a1 of host-1")
+    first, second = status["loads"]
+    assert (first["rows_done"], first["rows_total"], first["rows_per_s"]) == (500, 2_000, 41.5)
+    assert second["state"] == "done"
+    shown = subprocess.run(
+        [sys.executable, "-m", "penstock", "table", "status", "--home", str(tmp_path)],
+        env={**os.environ, "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "yielding" in shown
+    assert (
+        "backfill/a1 running: 500 of 2,000 rows, 41.5/s; backfill/a1 of host-1 has its turn"
+        in shown
+    )
+    assert "bootstrap" not in shown, "what is done is told by --json alone"

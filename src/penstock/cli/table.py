@@ -45,7 +45,13 @@ __all__ = ["register"]
 
 _LOOK_EVERY_S = 0.5
 _FIRST_ROW_S = 30.0
-_STYLES = {"running": "green", "waiting": "yellow", "stopped": "red", "paused": "cyan"}
+_STYLES = {
+    "running": "green",
+    "waiting": "yellow",
+    "stopped": "red",
+    "paused": "cyan",
+    "yielding": "cyan",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -133,7 +139,9 @@ def list_tables(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) ->
 
 
 def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Tell how far the ingest process is with each table.
+    """Tell how far the ingest process is with each table, its bootstrap and its backfills.
+
+    A table is paused by a person, or yielding: a backfill has its turn for one piece.
 
     Exit codes: 0 told, also when ingest has never run.
     """
@@ -144,7 +152,7 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         print_json(known)
         return
     _print_table(
-        ("table", "state", "rows", "rows/s", "lag", "latency", "letters", "last commit", "error"),
+        ("table", "state", "rows", "rows/s", "lag", "latency", "letters", "last commit", "notes"),
         [
             (
                 ident,
@@ -155,12 +163,24 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
                 _latency(s),
                 f"{s['dead_letters']:,}",
                 _last_batch(s),
-                escape(s["error"]),
+                _notes(s),
             )
             for ident, s in known.items()
         ],
         empty="No ingest process has run in this home. Start one: penstock ingest.",
     )
+
+
+def _notes(status: Mapping[str, Any]) -> str:
+    """Render what a table waits for, and what does not work."""
+    turn = f"{status['turn']} has its turn" if status.get("turn") else ""
+    loads = [
+        f"{load['name']} {load['state']}: {load['rows_done']:,} of {load['rows_total']:,} rows, "
+        f"{load['rows_per_s']:,}/s"
+        for load in status.get("loads", ())
+        if load["state"] not in ("done", "cancelled")
+    ]
+    return escape("; ".join(filter(None, (*loads, turn, status["error"]))))
 
 
 def _latency(status: Mapping[str, Any]) -> str:
@@ -283,7 +303,10 @@ def show(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a table's newest rows, newest first. Reads only the newest files.
+    """Print a table's newest rows as of its last commit, newest first.
+
+    Of an append table only the newest files are read. A merged table is read through, with what its
+    log of changes has not been folded in yet; no more than the rows to show are kept.
 
     A table that is declared and not yet there is waited for: its first batch is on its way.
 

@@ -212,8 +212,9 @@ def show(table: tables.Table, place: Location, *, as_json: bool) -> None:
         return
     for told in found:
         table_console.print(
-            f"{told.name} from {told.source}: {told.state}, {told.pieces} of {told.of} pieces; "
-            f"{told.rows:,} rows, {told.letters:,} dead letters {told.error}"
+            f"{told.name} from {told.source}: {told.state}, {told.pieces} of {told.of} pieces, "
+            f"{told.rows_done:,} of {told.rows_total:,} rows, {told.rows_per_s:,}/s; "
+            f"{told.rows:,} rows came of them, {told.letters:,} dead letters {told.error}"
         )
     if not found:
         table_console.print(f"Nothing was loaded into {table.ident} beside its topic.")

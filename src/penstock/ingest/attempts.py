@@ -2,7 +2,7 @@
 
     table's log: last batch N ─▶ plan N ─▶ positions ─▶ readers ─Landing.step─▶ N + 1, N + 2, …
                └─ plan N + 1 is there, N + 1 is not in the log ─▶ run it again, exactly
-    between two batches ─▶ orders: pause, reset, replay, compact
+    between two batches ─▶ orders: pause, reset, replay, compact; the turn of a load
 
 Guarantee: nothing that was read is taken for landed before the table's own log says so. Handles no
 failure: its owner begins another attempt.
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penstock.errors import NotReady
-from penstock.ingest import bootstrap, delta, letters, plan
+from penstock.ingest import bootstrap, delta, letters, plan, turns
 from penstock.ingest.batches import read_again
 from penstock.ingest.engines import Engine, ReadingEngine
 from penstock.ingest.engines.embedded import EmbeddedEngine
@@ -39,7 +39,7 @@ __all__ = ["Attempt"]
 
 _log = logging.getLogger(__name__)
 
-_PAUSED_S = 1.0
+_STILL_S = 1.0
 
 
 class Attempt:
@@ -113,19 +113,22 @@ class Attempt:
         )
 
     def _batches(self, committing: Committing, progress: Progress) -> Iterator[Progress]:
-        watch = Watch(self._orders, self._stopping)
+        watch = Watch(self._orders, turns.look_out(self._place), self._stopping)
         with self._steps(committing, watch) as step:
             while not self._stopping.is_set() and self._still():
                 if watch.asked:
                     yield self._obeying(committing).carry_out(watch.asked[0], progress)
                     return
-                if watch.paused:
-                    progress = replace(progress, state=State.PAUSED, error="")
-                    self._stopping.wait(_PAUSED_S)
-                    watch.look()
+                progress = replace(progress, turn=watch.turn.name if watch.turn else "")
+                if watch.still:
+                    state = State.PAUSED if watch.paused else State.YIELDING
+                    progress = replace(progress, state=state, error="")
                 else:
                     progress = step(progress)
                 yield progress
+                if watch.still:
+                    self._stopping.wait(_STILL_S)
+                    watch.look()
 
     def _obeying(self, committing: Committing) -> Obeying:
         return Obeying(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
@@ -202,11 +203,7 @@ class LakeTable:
                 action["path"]: action["modification_time"]
                 for action in pa.table(self.table.get_add_actions(flatten=True)).to_pylist()
             }
-            # Arrow's own file system: delta-rs's is Python, and one of Arrow's threads that lets go
-            # of it while the interpreter ends aborts the process.
-            path = self.place.path
-            here = SubTreeFileSystem(str(path), LocalFileSystem()) if path else None
-            dataset = self.table.to_pyarrow_dataset(filesystem=here)
+            dataset = self._dataset()
             files = sorted(dataset.get_fragments(), key=lambda f: written[f.path], reverse=True)
             pieces: list[pa.Table] = []
             for file in files:
@@ -217,6 +214,39 @@ class LakeTable:
         if order_by:
             rows = rows.sort_by(order_by)
         return rows.slice(max(0, rows.num_rows - count))
+
+    def in_order(self, first: int = 0, *, rows: int, size_bytes: int) -> Iterator[pa.Table]:
+        """Yield the rows from number ``first`` on, numbered in an order that the version has for ever.
+
+        Args:
+            first: counted from 0; files before it are not read, but for their footers.
+            rows: of a piece at most.
+            size_bytes: of a piece, about.
+        """
+        with translated(self.place):
+            dataset = self._dataset()
+            for file in sorted(dataset.get_fragments(), key=lambda each: str(each.path)):
+                count = file.metadata.num_rows
+                if first >= count:
+                    first -= count
+                    continue
+                held = sum(group.total_byte_size for group in file.row_groups)
+                fit = size_bytes * count // max(1, held)
+                batches = file.to_batches(
+                    schema=dataset.schema, batch_size=max(1, min(rows, fit)), batch_readahead=0
+                )
+                for batch in batches:
+                    piece = pa.Table.from_batches([batch]).slice(first)
+                    first = max(0, first - batch.num_rows)
+                    if piece.num_rows:
+                        yield piece
+
+    def _dataset(self) -> Any:
+        # Any: deltalake does not say what it returns. Arrow's own file system: delta-rs's is Python,
+        # and one of Arrow's threads that lets go of it while the interpreter ends aborts the process.
+        path = self.place.path
+        here = SubTreeFileSystem(str(path), LocalFileSystem()) if path else None
+        return self.table.to_pyarrow_dataset(filesystem=here)
 
 
 def open_table(

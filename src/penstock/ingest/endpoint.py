@@ -1,6 +1,6 @@
 """What ``/health`` and ``/metrics`` of an ingest process tell.
 
-progress of each table ─▶ gauges ─▶ /metrics
+progress of each table, and of its loads ─▶ gauges ─▶ /metrics
                        └─▶ any table stopped? ─▶ /health: 200 or 503, and which
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from penstock.ingest.progress import Progress, State, percentile
+from penstock.ingest.progress import Progress, State, Told, percentile
 from penstock.telemetry import attributes, endpoint
 
 __all__ = ["serve"]
@@ -33,6 +33,8 @@ def serve(listen: str, look: Look) -> Iterator[str]:
     """
     for name, value in _GAUGES.items():
         endpoint.gauge("penstock.ingest", name, lambda: _marked(look()), value)
+    for name, measured in _LOAD_GAUGES.items():
+        endpoint.gauge("penstock.ingest", name, lambda: _loads(look()), measured)
     with endpoint.serve(listen, lambda: _health(look()), program="ingest") as address:
         yield address
 
@@ -52,6 +54,21 @@ _GAUGES: dict[str, Callable[[Progress], float]] = {
     ),
     attributes.TABLE_RUNNING: lambda progress: progress.state is State.RUNNING,
 }
+
+_LOAD_GAUGES: dict[str, Callable[[Told], float]] = {
+    attributes.LOAD_ROWS_DONE: lambda load: load.rows_done,
+    attributes.LOAD_ROWS_TOTAL: lambda load: load.rows_total,
+    attributes.LOAD_RATE: lambda load: load.rows_per_s,
+    attributes.LOAD_RUNNING: lambda load: load.state == "running",
+}
+
+
+def _loads(tables: Mapping[str, Progress]) -> Iterable[tuple[Told, Mapping[str, str]]]:
+    return [
+        (load, {attributes.TABLE: ident, attributes.LOAD: load.name})
+        for ident, progress in tables.items()
+        for load in progress.loads
+    ]
 
 
 def _marked(tables: Mapping[str, Progress]) -> Iterable[tuple[Progress, Mapping[str, str]]]:

@@ -198,7 +198,7 @@ def _only_name(bound: expressions.Bound) -> str | None:
 
 
 def _is_coordinate(bound: expressions.Bound) -> bool:
-    return _is_name(bound) and bool(bound.coordinates)
+    return bool(bound.coordinates) and _only_name(bound) is not None
 
 
 def _sql(bound: expressions.Bound, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Who runs a table: a chain of small files beside it, of which the newest holds.
+"""Who runs a table, or has its turn at it: a chain of small files, of which the newest holds.
 
     take, renew, release ─create if absent─▶ <table>/_penstock/lease/<generation>.json
 
@@ -45,6 +45,7 @@ class Lease:
         *,
         owner: Owner,
         lasts_s: float,
+        directory: str = _DIRECTORY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know nothing yet.
@@ -53,12 +54,14 @@ class Lease:
             place: of the table.
             owner: this process.
             lasts_s: a lease that was not renewed for so long is free.
+            directory: of the chain, below the place.
             clock: gives seconds.
         """
         self.holder: Owner | None = None
         self._place = place
         self._owner = owner
         self._lasts_s = lasts_s
+        self._directory = directory
         self._clock = clock
         self._seen = _Held(generation=0, owner=None)
         self._seen_at = clock()
@@ -112,26 +115,37 @@ class Lease:
         if self.look() == self._owner:
             self._add(None)
 
+    def settle(self) -> None:
+        """Free it for every looker, if at the last look it was free to this one.
+
+        One that looks for the first time would wait for the whole time of a dead holder once more.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        if self.holder is None and self._seen.owner is not None:
+            self._add(None)
+
     def _add(self, owner: Owner | None) -> None:
         generation = self._seen.generation + 1
         told = {"owner": asdict(owner) if owner else None}
-        self._place.create(_name(generation), json.dumps(told).encode())
+        # Only saves work: after a power cut nobody that held it lives.
+        self._place.create(self._name(generation), json.dumps(told).encode(), lasting=False)
         if generation > _KEPT:
-            self._place.delete(_name(generation - _KEPT))
+            self._place.delete(self._name(generation - _KEPT))
         # Whoever was as fast, or far ahead of a process that had been stopped, is found here.
         self.look()
 
     def _newest(self) -> _Held:
-        names = self._place.names(_DIRECTORY)
+        names = self._place.names(self._directory)
         content = self._place.get(names[-1]) if names else None
         if content is None:
             return _Held(generation=0, owner=None)
         told = json.loads(content)["owner"]
         return _Held(generation=_generation(names[-1]), owner=Owner(**told) if told else None)
 
-
-def _name(generation: int) -> str:
-    return f"{_DIRECTORY}/{generation:012}.json"
+    def _name(self, generation: int) -> str:
+        return f"{self._directory}/{generation:012}.json"
 
 
 def _generation(name: str) -> int:

@@ -48,7 +48,8 @@ class BatchPlan:
         end: where each stands after it, of every partition that was ever read.
         gaps: offsets of the batch that the cluster no longer had when it was planned.
         request: a person's request that it carries out; empty for none.
-        letters: for a replay, the dead-letter table's version and the first and last letter of it.
+        letters: for a replay, the dead-letter table's version, the first letter in the version's own
+            order (`delta.LakeTable.in_order`), and the one after the last.
     """
 
     number: int

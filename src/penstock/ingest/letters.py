@@ -9,7 +9,7 @@ is in the letters' own log. They are written before the batch's rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -34,12 +34,13 @@ __all__ = [
     "of_gaps",
     "of_records",
     "origins",
-    "readable",
     "replayed",
+    "slices",
 ]
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _MS_TO_US = 1_000
+_PIECE_BYTES = 16 * 2**20
 
 FOUND = pa.schema(
     [
@@ -51,6 +52,7 @@ FOUND = pa.schema(
         pa.field("event_time", _TIMESTAMP),
         pa.field("key", pa.binary()),
         pa.field("value", pa.binary()),
+        pa.field("record_id", pa.string()),
     ]
 )
 """Columns of letters as the pipeline finds them."""
@@ -71,8 +73,7 @@ def of_records(raw: pa.Table, reasons: Sequence[str]) -> pa.Table:
             pa.array(reasons, pa.string()),
             *(raw[name] for name in ("cluster", "topic", "partition", "offset")),
             event_times(raw),
-            raw["key"],
-            raw["value"],
+            *(raw[name] for name in ("key", "value", "record_id")),
         ],
         schema=FOUND,
     )
@@ -146,7 +147,8 @@ class DeadLetters:
         """
         if not found.num_rows:
             return
-        lake = self._lake or delta.open_table(self.place, LETTERS)
+        # A table of before may lack a column.
+        lake = self._lake or delta.open_table(self.place, LETTERS, policy=tables.Evolution.ADD)
         self._lake = lake
         app_id = f"{self._app_id}/late" if late else self._app_id
         if lake.last(app_id) >= number:
@@ -154,7 +156,7 @@ class DeadLetters:
         at = pa.repeat(pa.scalar(self._clock(), _TIMESTAMP), found.num_rows)
         rows = found.append_column(LETTERS.field("found_at"), at)
         try:
-            lake.append(rows, app_id=app_id, number=number)
+            lake.append(rows.select(lake.schema.names), app_id=app_id, number=number)
         except Conflict:
             self._lake = None
             raise
@@ -214,26 +216,34 @@ def origins(place: Location, *, version: int) -> pa.Table:
         return pa.RecordBatchReader.from_stream(found).read_all().select(ORIGIN).cast(empty.schema)
 
 
-def readable(place: Location, *, version: int | None = None) -> tuple[int, pa.Table]:
-    """Return the letters that are records, in the order of their origin, and the table's version.
+def slices(
+    place: Location, *, rows: int, size_bytes: int
+) -> Iterator[tuple[tuple[int, int, int], pa.Table]]:
+    """Yield the letters that are records, slice by slice, each with what names it for `replayed`.
+
+    Letters that come or go meanwhile change nothing: it is one version of their table.
 
     Args:
         place: of the letters.
-        version: of their table; else the newest.
+        rows: of a slice at most.
+        size_bytes: of a slice, about; so much is held in memory.
 
     Raises:
-        NotReady: when the storage fails, or the version is not kept any more.
+        NotReady: when the storage fails.
     """
-    lake = delta.read_table(place, version=version)
+    lake = delta.read_table(place)
     if lake is None:
-        return 0, RAW.empty_table()
-    found = lake.newest(lake.rows)
-    found = found.filter(found["event_time"].is_valid())  # a gap has none
-    ms = compute.divide(found["event_time"].cast(pa.int64()), pa.scalar(_MS_TO_US, pa.int64()))
-    nothing = pa.nulls(found.num_rows, pa.string())
-    known = {**{n: found[n] for n in (*ORIGIN, "key", "value")}, "timestamp_ms": ms}
-    raw = pa.Table.from_arrays([known.get(f.name, nothing) for f in RAW], schema=RAW)
-    return lake.version, raw.sort_by([(name, "ascending") for name in ORIGIN])
+        return
+    first = count = size = 0
+    held: list[pa.Table] = []
+    for piece in lake.in_order(rows=rows, size_bytes=size_bytes):
+        if held and (count + piece.num_rows > rows or size + piece.nbytes > size_bytes):
+            yield (lake.version, first, first + count), _records(held)
+            first, count, size, held = first + count, 0, 0, []
+        held.append(piece)
+        count, size = count + piece.num_rows, size + piece.nbytes
+    if held:
+        yield (lake.version, first, first + count), _records(held)
 
 
 def replayed(place: Location, which: tuple[int, int, int]) -> pa.Table:
@@ -242,7 +252,32 @@ def replayed(place: Location, which: tuple[int, int, int]) -> pa.Table:
     Args:
         place: of the letters.
         which: the version of their table, the first letter and the one after the last.
+
+    Raises:
+        NotReady: when the storage fails, or the version is not kept any more.
     """
     version, first, end = which
-    _, found = readable(place, version=version)
-    return found.slice(first, end - first)
+    lake = delta.read_table(place, version=version)
+    held: list[pa.Table] = []
+    left = end - first
+    if lake is not None and left:
+        for piece in lake.in_order(first, rows=left, size_bytes=_PIECE_BYTES):
+            held.append(piece.slice(0, left))
+            left -= held[-1].num_rows
+            if not left:
+                break
+    return _records(held)
+
+
+def _records(pieces: Sequence[pa.Table]) -> pa.Table:
+    """Return the letters that are records, in the order of their origin."""
+    if not pieces:
+        return RAW.empty_table()
+    found = pa.concat_tables(pieces)
+    found = found.filter(found["event_time"].is_valid())  # a gap has none
+    ms = compute.divide(found["event_time"].cast(pa.int64()), pa.scalar(_MS_TO_US, pa.int64()))
+    known = {name: found[name] for name in RAW.names if name in found.column_names}
+    known["timestamp_ms"] = ms
+    nothing = pa.nulls(found.num_rows, pa.string())
+    raw = pa.Table.from_arrays([known.get(field.name, nothing) for field in RAW], schema=RAW)
+    return raw.sort_by([(name, "ascending") for name in ORIGIN])

@@ -4,7 +4,7 @@
                                    └─▶ put · create · get · names · delete   (one small file each)
 
 Guarantee: a file is there whole or not at all, and of several that create the same name at once
-exactly one does. This is the only door to obstore. Never lists or deletes what is not below the
+exactly one does; unless a caller can do without, what is written is there after a power cut. This is the only door to obstore. Never lists or deletes what is not below the
 location.
 """
 
@@ -30,6 +30,7 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, from_url
 
 from penstock.errors import ConfigError, NotReady
+from penstock.ingest import durable
 
 __all__ = ["Location", "locate"]
 
@@ -90,22 +91,37 @@ class Location:
         """Return the place beside this one whose name is this one's and the suffix."""
         return Location(uri=f"{self.uri}{suffix}", options=self.options)
 
-    def put(self, name: str, content: bytes) -> None:
+    def put(self, name: str, content: bytes, *, lasting: bool = True) -> None:
         """Write the file, in place of any that is there.
+
+        Args:
+            name: below this place.
+            content: the whole of it.
+            lasting: whether it must be there after a power cut, which costs a disk some milliseconds.
 
         Raises:
             NotReady: when the storage fails.
         """
         with _translated(self):
-            obstore.put(_store(self), name, content)
+            if lasting and self.path is not None:
+                durable.write(self.path / name, content, replace=True)
+            else:
+                obstore.put(_store(self), name, content)
 
-    def create(self, name: str, content: bytes) -> bool:
+    def create(self, name: str, content: bytes, *, lasting: bool = True) -> bool:
         """Write the file unless there is one; tell whether it was written.
+
+        Args:
+            name: below this place.
+            content: the whole of it.
+            lasting: as for `put`.
 
         Raises:
             NotReady: when the storage fails; whether it was written is not known.
         """
         with _translated(self):
+            if lasting and self.path is not None:
+                return durable.write(self.path / name, content, replace=False)
             try:
                 obstore.put(_store(self), name, content, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -142,14 +158,21 @@ class Location:
                 return []
         return sorted(found)
 
-    def delete(self, *names: str) -> None:
+    def delete(self, *names: str, lasting: bool = False) -> None:
         """Remove the files; one that is not there is fine.
+
+        Args:
+            names: below this place.
+            lasting: whether they must be gone after a power cut.
 
         Raises:
             NotReady: when the storage fails.
         """
         with _translated(self):
             for name in names:
+                if lasting and self.path is not None:
+                    durable.delete(self.path / name)
+                    continue
                 try:
                     obstore.delete(_store(self), name)
                 except (NotFoundError, FileNotFoundError):

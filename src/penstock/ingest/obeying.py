@@ -5,7 +5,7 @@
 
 Guarantee: a reset moves the table once, and a letter that is replayed is a row once, however often
 the process is killed meanwhile: both are batches with a plan. Letters that still cannot be rows stay
-as they are.
+as they are; a replay that was killed tries them once more. Memory is bounded by a slice of letters.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from penstock.ingest.records import RAW
 
 __all__ = ["Obeying", "settle"]
 
-_SLICE = 50_000
-"""Letters replayed as one batch."""
+_SLICE_ROWS = 50_000
+_SLICE_BYTES = 64 * 2**20
+"""Letters replayed as one batch: so many, or about so many bytes."""
 
 
 class Obeying:
@@ -69,7 +70,7 @@ class Obeying:
             case Asked.RESET:
                 progress = self._reset(order, progress)
             case Asked.REPLAY:
-                progress = self._replay(order, progress)
+                progress = self._replay(progress)
             case _:
                 assert_never(order.kind)
         self._orders.done(order)
@@ -86,22 +87,21 @@ class Obeying:
         )
         return self._committing.commit(batch, RAW.empty_table(), progress)
 
-    def _replay(self, order: Order, progress: Progress) -> Progress:
-        version, found = letters.readable(self._letters_place)
+    def _replay(self, progress: Progress) -> Progress:
         engine = self._replayer()
         self._committing.engine, former = engine, self._committing.engine
+        slices = letters.slices(self._letters_place, rows=_SLICE_ROWS, size_bytes=_SLICE_BYTES)
         try:
-            for first in range(0, found.num_rows, _SLICE):
-                last = min(first + _SLICE, found.num_rows)
+            for which, raw in slices:
+                if not raw.num_rows:
+                    continue
                 batch = BatchPlan(
                     number=engine.last + 1,
                     begin=self._committing.positions,
                     end=self._committing.positions,
                     kind=Kind.REPLAY,
-                    request=order.name if last == found.num_rows else "",
-                    letters=(version, first, last),
+                    letters=which,
                 )
-                raw = found.slice(first, last - first)
                 progress = self._committing.commit(batch, raw, progress)
         finally:
             self._committing.engine = former

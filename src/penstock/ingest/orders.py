@@ -1,6 +1,7 @@
 """What people ask of a table: small files beside it, so that whichever process runs it follows.
 
     penstock table pause · reset · replay · compact ─▶ <table>/_penstock/orders/… ─▶ the table's worker
+    a load's turn ─▶ <table>/_penstock/turn ───────────────────────────────── Watch ─▶ the same
 
 Guarantee: an order is carried out between two batches, once: those that move the table are written
 into the plan of a batch, and one that a committed plan names is done.
@@ -15,7 +16,9 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from penstock.ingest.leases import Lease
 from penstock.ingest.locations import Location
+from penstock.ingest.owners import Owner
 
 __all__ = ["Kind", "Order", "Orders", "Watch"]
 
@@ -65,7 +68,7 @@ class Orders:
 
     def resume(self) -> None:
         """Ask that it goes on."""
-        self.place.delete(_PAUSE)
+        self.place.delete(_PAUSE, lasting=True)
 
     def ask(self, kind: Kind, *, timestamp_ms: int = 0) -> Order:
         """Ask for something; return the order.
@@ -90,12 +93,12 @@ class Orders:
         return _PAUSE in names, sorted(orders)
 
     def done(self, order: Order) -> None:
-        """Take the order away.
+        """Take the order away, for good: a reset that came back would be carried out twice.
 
         Raises:
             NotReady: when the storage fails.
         """
-        self.place.delete(f"{_DIRECTORY}/{order.name}.json")
+        self.place.delete(f"{_DIRECTORY}/{order.name}.json", lasting=True)
 
     def is_open(self, order: Order) -> bool:
         """Tell whether the order still waits."""
@@ -117,13 +120,16 @@ class Watch:
     """Ends a wait or a batch that is gathered, when the table is to stop or something is asked.
 
     Attributes:
-        paused: whether the table was to stand still at the last look.
+        paused: whether a person wanted the table to stand still at the last look.
+        turn: the load that had its turn at the table then, None for none.
         asked: what was asked then, oldest first.
     """
 
-    def __init__(self, orders: Orders, stopping: threading.Event) -> None:
+    def __init__(self, orders: Orders, turns: Lease, stopping: threading.Event) -> None:
         """Look at once; then at most once a second."""
+        self.turn: Owner | None = None
         self._orders = orders
+        self._turns = turns
         self._stopping = stopping
         self.look()
 
@@ -134,7 +140,15 @@ class Watch:
             NotReady: when the storage fails.
         """
         self.paused, self.asked = self._orders.look()
+        self.turn = self._turns.look()
+        if self.turn is None:
+            self._turns.settle()
         self._looked_at = time.monotonic()
+
+    @property
+    def still(self) -> bool:
+        """Tell whether the table was to stand still at the last look."""
+        return self.paused or self.turn is not None
 
     def is_set(self) -> bool:
         """Tell whether there is something else to do than to land records.
@@ -144,7 +158,7 @@ class Watch:
         """
         if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
             self.look()
-        return self._stopping.is_set() or self.paused or bool(self.asked)
+        return self._stopping.is_set() or self.still or bool(self.asked)
 
     def wait(self, timeout_s: float) -> None:
         """Wait, at most until there is something else to do."""

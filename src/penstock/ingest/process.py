@@ -16,9 +16,11 @@ import signal
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from penstock.errors import NotReady
 from penstock.ingest import endpoint
+from penstock.ingest.backfill.watching import Watching
 from penstock.ingest.declared import Declared
 from penstock.ingest.owners import me
 from penstock.ingest.progress import Progress
@@ -85,8 +87,13 @@ class _Process:
         self._statuses = Statuses(self._owner)
         self._workers: dict[str, Worker] = {}
         self._shared = Shared(settings, owner=self._owner)
+        self._loads = Watching(lake=settings.lake, running=self._tables)
 
     def run(self, stopping: threading.Event) -> None:
+        with self._loads.looking():
+            self._run(stopping)
+
+    def _run(self, stopping: threading.Event) -> None:
         ticks = 0
         while not stopping.is_set():
             if ticks % _TABLES_EVERY_TICKS == 0:
@@ -101,7 +108,14 @@ class _Process:
 
     def progress(self) -> dict[str, Progress]:
         """Return how far each table is, by its ident; any thread may ask."""
-        return {ident: worker.progress for ident, worker in list(self._workers.items())}
+        loads = self._loads.found
+        return {
+            ident: replace(worker.progress, loads=loads.get(ident, ()))
+            for ident, worker in list(self._workers.items())
+        }
+
+    def _tables(self) -> dict[str, tables.Table]:
+        return {ident: worker.table for ident, worker in list(self._workers.items())}
 
     def _running(self) -> set[str]:
         return {ident for ident, worker in self._workers.items() if not worker.join(0)}
@@ -138,7 +152,7 @@ class _Process:
             )
 
     def _tell(self) -> None:
-        told = {
-            ident: (worker.table, worker.progress) for ident, worker in list(self._workers.items())
-        }
+        declared = self._tables()
+        progress = self.progress()
+        told = {ident: (table, progress[ident]) for ident, table in declared.items()}
         self._statuses.write(self._settings.state, told)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Batch", "Progress", "State", "percentile"]
+__all__ = ["Batch", "Progress", "State", "Told", "percentile"]
 
 
 class State(StrEnum):
@@ -20,6 +20,8 @@ class State(StrEnum):
     """Something does not work now; it is tried again."""
     PAUSED = "paused"
     """A person asked for it: `penstock table resume` ends it."""
+    YIELDING = "yielding"
+    """A load has its turn at the table, for one piece; it ends by itself."""
     STOPPED = "stopped"
     """A person has to act; the error says how."""
 
@@ -46,6 +48,37 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How far a load of a table is.
+
+    Attributes:
+        name: ``bootstrap`` or ``backfill/<id>``.
+        source: URI of what is loaded.
+        pieces: in the table.
+        rows_done: of what is loaded, in these pieces; for JSON lines about how many.
+        rows_total: of what is loaded.
+        rows_per_s: of what is loaded, over the last pieces; 0 while it does not run.
+        records: looked at, as the last process told.
+        rows: of them, how many came to rows, as it told.
+        letters: dead letters, as it told.
+        error: why it waits.
+    """
+
+    name: str
+    source: str
+    state: str
+    pieces: int
+    of: int
+    rows_done: int = 0
+    rows_total: int = 0
+    rows_per_s: float = 0.0
+    records: int = 0
+    rows: int = 0
+    letters: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a table is.
 
@@ -58,6 +91,8 @@ class Progress:
         lag_s: how far behind the last batch's oldest record was, while there is more to read.
         committed_at: of the last commit of this process.
         batches: the last ones of this process, newest last.
+        loads: bootstraps and backfills of the table, whichever process carries them out.
+        turn: the load that has its turn at the table, beside a person's pause or not.
         error: what does not work, with the next step; a cluster may be down while the table runs.
     """
 
@@ -70,6 +105,8 @@ class Progress:
     lag_s: float = 0.0
     committed_at: datetime | None = None
     batches: tuple[Batch, ...] = ()
+    loads: tuple[Told, ...] = ()
+    turn: str = ""
     error: str = ""
 
 

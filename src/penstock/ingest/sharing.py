@@ -123,7 +123,7 @@ class Announcements:
             "wanted": sorted(mine.wanted),
             "held": sorted(mine.held),
         }
-        self._lake.put(_name(self._owner.name), json.dumps(told).encode())
+        self._lake.put(_name(self._owner.name), json.dumps(told).encode(), lasting=False)
         found = {self._owner.name: mine}
         for name in self._lake.names(_DIRECTORY):
             content = self._lake.get(name)

@@ -77,6 +77,8 @@ class Statuses:
             "committed_at": progress.committed_at.isoformat() if progress.committed_at else "",
             "process": self._owner.name,
             "state": progress.state.value,
+            "turn": progress.turn,
+            "loads": [asdict(load) for load in progress.loads],
             "error": progress.error,
         }
 

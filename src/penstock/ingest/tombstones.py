@@ -113,6 +113,17 @@ class Tombstones:
         truncated = folding.truncation(pa.concat_tables([self._truncation, rows]))
         self._truncation = truncated
 
+    def refresh(self) -> None:
+        """Look at what another writer has remembered.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        version = self._lake.version
+        self._lake.refresh()
+        if self._lake.version != version:
+            self._truncation = self._read_truncation()
+
     def tidy(self) -> None:
         """Forget what is past the horizon, and join the files of the rest."""
         if not self._lake.rows:
@@ -158,7 +169,19 @@ class FormerRows:
         self._kept = pa.schema([*schema, pa.field(_RECORDED_AT, pa.timestamp("us", tz="UTC"))])
         self._place = place.child("_penstock/former_rows")
         self._key, self._marks = table.merge.primary_key, changes.marks(table)
-        self._lake = self._open() if delta.read_table(self._place) is not None else None
+        self._lake: merging.KeyedTable | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at what another writer has kept.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        if self._lake is not None:
+            self._lake.refresh()
+        elif delta.read_table(self._place) is not None:
+            self._lake = self._open()
 
     def of(self, keys: pa.Table) -> pa.Table:
         """Return the rows that had the keys, as changes."""

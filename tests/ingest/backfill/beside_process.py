@@ -1,6 +1,6 @@
-"""An archiver or a load in a process of its own, for tests that kill it.
+"""An archiver, a load or its turn in a process of its own, for tests that kill it.
 
-    python beside_process.py '{"what": "archive" | "load", "die": "<call>", "at": <n>, …}'
+    python beside_process.py '{"what": "archive" | "load" | "turn", "die": "<call>", "at": <n>, …}'
 
 ``die`` names what is called when the process kills itself with SIGKILL, the ``at``-th time: write,
 create, put, append, merge, each with ``-before`` or ``-after``.
@@ -20,7 +20,7 @@ from typing import Any
 from tests.ingest.backfill.worlds import load_of, shop
 from tests.ingest.worker_process import make_snapshot, make_table
 
-from penstock.ingest import delta, ledger, locations, merging
+from penstock.ingest import delta, ledger, locations, merging, turns
 from penstock.ingest.archive.archiver import Archiver, Route
 from penstock.ingest.archive.layout import Format
 
@@ -76,13 +76,21 @@ def load(told: dict[str, Any], stopping: threading.Event) -> None:
     ).run()
 
 
+def turn(told: dict[str, Any], stopping: threading.Event) -> None:
+    """Hold a turn until the end."""
+    held = turns.Turn(locations.locate(told["path"], lake=told["lake"]), "backfill/held")
+    held.take()
+    stopping.wait()
+    held.give_back()
+
+
 def main() -> None:
     told = json.loads(sys.argv[1])
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     if told.get("die"):
         die_at(told["die"], at=told.get("at", 1))
-    {"archive": archive, "load": load}[told["what"]](told, stopping)
+    {"archive": archive, "load": load, "turn": turn}[told["what"]](told, stopping)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,31 @@ def test_a_delete_between_the_look_and_the_commit_stays(
     assert [row["id"] for row in rows_in(tmp_path / "shop")] == [2]
 
 
+@pytest.mark.parametrize("then", ["before the look", "after the look"])
+def test_a_delete_that_changes_nothing_stays_when_the_row_comes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """The live stream has remembered the delete, or has looked at the table already."""
+    table, place = shop("t"), locate("shop", lake=tmp_path)
+    pipeline = Pipeline(table)
+    live = MergeTarget(table, place, pipeline.schema)
+    live.commit(1, pipeline.schema.empty_table())
+    beside = BesideTarget(asking_table(table), place, pipeline.schema)
+    record = MergeTarget.record
+
+    def recorded(self: MergeTarget, number: int, rows: pa.Table) -> None:
+        monkeypatch.setattr(MergeTarget, "record", record)
+        if then == "after the look":
+            record(self, number, rows)
+        beside.commit(1, change(pipeline.schema, _op="U", id=1, v=1, _sequence=5))
+        if then == "before the look":
+            record(self, number, rows)
+
+    monkeypatch.setattr(MergeTarget, "record", recorded)
+    live.commit(2, change(pipeline.schema, _op="D", id=1, _sequence=9))
+    assert rows_in(tmp_path / "shop") == []
+
+
 def asking_table(table: tables.Table) -> tables.Table:
     return tables.Table(**{f: getattr(table, f) for f in table.__slots__} | {"name": "shop/other"})
 

@@ -1,37 +1,122 @@
-"""A turn at a busy table never leaves it standing, and never lets a person's pause go."""
+"""A turn at a busy table ends with its holder, and never touches a person's pause."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.ingest.backfill.worlds import load_of, shop
+from tests.ingest.sources import Source, places, read
+from tests.ingest.workers import working
 
 from penstock.errors import DataError
-from penstock.ingest.backfill.turns import Turn
-from penstock.ingest.locations import locate
-from penstock.ingest.orders import Orders
+from penstock.ingest import owners, turns
+from penstock.ingest.leases import Lease
+from penstock.ingest.locations import Location, locate
+from penstock.ingest.orders import Orders, Watch
+from penstock.ingest.progress import State
+from penstock.ingest.turns import Turn
+from penstock.testing.plugin import WaitUntil
 
 pytestmark = pytest.mark.real
 
-
-def test_a_turn_that_a_kill_left_is_given_back(tmp_path: Path) -> None:
-    place = locate("shop", lake=tmp_path)
-    Turn(place, "backfill/a").take()
-    assert Orders(place).look()[0]
-    Turn(place, "backfill/b")
-    assert Orders(place).look()[0], "it is another's"
-    Turn(place, "backfill/a")
-    assert not Orders(place).look()[0]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
-def test_a_pause_of_a_person_stays(tmp_path: Path) -> None:
-    place = locate("shop", lake=tmp_path)
-    Orders(place).pause()
-    turn = Turn(place, "backfill/a")
+@contextmanager
+def taken(place: Location, name: str) -> Iterator[Turn]:
+    turn = Turn(place, name)
     turn.take()
-    turn.give_back()
-    assert Orders(place).look()[0]
+    try:
+        yield turn
+    finally:
+        turn.give_back()
+
+
+def watch(place: Location) -> Watch:
+    return Watch(Orders(place), turns.look_out(place), threading.Event())
+
+
+def test_a_killed_holder_s_turn_is_over(
+    source: Source, run_beside: Start, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    with working(source, tmp_path / "lake") as worker:
+        source.send_rows(3, cluster="primary")
+        wait_until(lambda: worker.progress.rows == 3, message="3 rows")
+        holder = run_beside(what="turn", path="landed")
+        wait_until(lambda: worker.progress.state is State.YIELDING, message="the turn")
+        assert worker.progress.turn.startswith("backfill/held of ")
+        source.send_rows(3, cluster="primary", first=3)
+        holder.kill()
+        assert holder.wait(30) == -signal.SIGKILL
+        wait_until(lambda: worker.progress.rows == 6, message="it goes on by itself")
+        assert worker.progress.turn == ""
+    assert places(read(tmp_path / "lake" / "landed")) == sorted(source.acked)
+
+
+def test_a_person_s_pause_outlives_a_turn(
+    source: Source, run_beside: Start, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    place = locate("landed", lake=tmp_path / "lake")
+    with working(source, tmp_path / "lake") as worker:
+        holder = run_beside(what="turn", path="landed")
+        wait_until(lambda: worker.progress.state is State.YIELDING, message="the turn")
+        Orders(place).pause()
+        wait_until(lambda: worker.progress.state is State.PAUSED, message="the pause")
+        assert worker.progress.turn, "both hold the table"
+        holder.terminate()
+        assert holder.wait(30) == 0
+        wait_until(lambda: worker.progress.turn == "", message="the turn is over")
+        assert worker.progress.state is State.PAUSED
+        Orders(place).resume()
+        wait_until(lambda: worker.progress.state is State.RUNNING, message="resumed")
+
+
+def test_resuming_ends_no_turn(tmp_path: Path) -> None:
+    place = locate("shop", lake=tmp_path)
+    with taken(place, "backfill/a"):
+        Orders(place).resume()
+        assert watch(place).still
+    assert not watch(place).still
+
+
+def test_one_load_at_a_time_has_its_turn(tmp_path: Path) -> None:
+    place = locate("shop", lake=tmp_path)
+    with taken(place, "backfill/a"):
+        with taken(place, "backfill/b"):
+            turn = watch(place).turn
+        assert turn is not None
+        assert turn.name.startswith("backfill/a of ")
+        assert watch(place).still, "only its holder gives it back"
+
+
+def test_a_turn_of_another_machine_that_nobody_renews_is_over(tmp_path: Path) -> None:
+    place = locate("shop", lake=tmp_path)
+    elsewhere = replace(owners.me(), machine="another")
+    holder = Lease(place, owner=elsewhere, lasts_s=20, directory="_penstock/turn")
+    assert holder.take()
+    now = [0.0]
+    live = Lease(
+        place, owner=owners.me(), lasts_s=20, directory="_penstock/turn", clock=lambda: now[0]
+    )
+    looked = Watch(Orders(place), live, threading.Event())
+    now[0] = 15
+    assert holder.renew()
+    looked.look()
+    now[0] = 30
+    looked.look()
+    assert looked.still, "it was renewed 15 s ago"
+    now[0] = 36
+    looked.look()
+    assert not looked.still
+    assert not watch(place).still, "one that looks for the first time need not wait again"
+    assert not holder.renew(), "it was too late"
 
 
 def test_an_archive_of_poison_stops_the_backfill(tmp_path: Path) -> None:

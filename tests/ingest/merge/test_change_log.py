@@ -14,7 +14,7 @@ from tests.ingest.merge.histories import histories
 from tests.ingest.merge.worlds import SCHEMA, Event, applied, rows_of, shop, table_of
 
 from penstock.errors import Conflict
-from penstock.ingest import fresh, locations
+from penstock.ingest import fresh, locations, showing
 from penstock.ingest.targets import change_log, merge
 from penstock.model import tables
 
@@ -163,6 +163,49 @@ def test_a_late_change_brings_no_folded_delete_back(tmp_path: Path) -> None:
     target = open_target(tmp_path / "t")
     target.commit(3, table_of([Event(key=(1, "x"), sequence=4, values={"a": 4, "b": None})]))
     assert fresh_rows(tmp_path / "t") == queried_rows(target) == {}
+
+
+def test_people_are_shown_the_rows_of_the_last_commit(tmp_path: Path) -> None:
+    """Not those of the last fold, which may be ten minutes old."""
+    place = locations.locate(str(tmp_path / "t"), lake=tmp_path)
+    target = open_target(tmp_path / "t")
+    old = [Event(key=(n, "x"), sequence=n, time=n, values={"a": n, "b": "old"}) for n in range(9)]
+    target.commit(1, table_of(old))
+    target.fold()
+    target.commit(
+        2,
+        table_of(
+            [
+                Event(key=(8, "x"), operation="D", sequence=20, time=20),
+                Event(key=(1, "x"), sequence=21, time=21, values={"a": 100}),
+                Event(key=(9, "x"), sequence=22, time=22, values={"a": 9, "b": "new"}),
+            ]
+        ),
+    )
+    found = showing.newest(APPLY, place, 3, order_by="")
+    assert found is not None
+    rows, total = found
+    assert [(row["id"], row["a"], row["b"]) for row in rows.to_pylist()] == [
+        (7, 7, "old"), (1, 100, "old"), (9, 9, "new"),
+    ]  # fmt: skip
+    assert total == 9
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_a_delete_by_one_writer_stands_against_a_late_change_by_another(
+    tmp_path: Path, folds: bool
+) -> None:
+    one, other = open_target(tmp_path / "t"), open_target(tmp_path / "t")
+    one.commit(1, table_of([Event(key=(1, "x"), sequence=1, values={"a": 1, "b": None})]))
+    one.commit(2, table_of([Event(key=(1, "x"), operation="D", sequence=5)]))
+    if folds:
+        one.fold()
+    other.refresh()
+    other.commit(3, table_of([Event(key=(1, "x"), sequence=4, values={"a": 4, "b": None})]))
+    assert fresh_rows(tmp_path / "t") == queried_rows(other) == {}
+    one.refresh()
+    one.fold()
+    assert fresh_rows(tmp_path / "t") == {}
 
 
 @pytest.mark.parametrize("cut", [1, 2])

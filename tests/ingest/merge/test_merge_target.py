@@ -65,6 +65,35 @@ def test_a_late_change_brings_no_deleted_row_back(tmp_path: Path) -> None:
     assert rows_in(target) == {key: {"a": 6, "b": None}}
 
 
+@given(history=histories(), cuts=st.lists(st.integers(0, 16), min_size=2, max_size=4))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_two_writers_in_turn_come_to_what_the_changes_come_to(
+    tmp_path_factory: pytest.TempPathFactory, history: list[Event], cuts: list[int]
+) -> None:
+    """As when a table goes from one process to another and back, and each keeps it open."""
+    place = tmp_path_factory.mktemp("lake") / "t"
+    writers = itertools.cycle([open_target(place), open_target(place)])
+    edges = [0, *sorted(cuts), len(history)]
+    for number, (first, end) in enumerate(itertools.pairwise(edges), start=1):
+        target = next(writers)
+        target.refresh()
+        target.commit(number, table_of(history[first:end]))
+        assert rows_in(target) == applied(history[:end])
+
+
+def test_a_delete_by_one_writer_stands_against_a_late_change_by_another(tmp_path: Path) -> None:
+    one, other = open_target(tmp_path / "t"), open_target(tmp_path / "t")
+    key = (1, "x")
+    one.commit(1, table_of([Event(key=key, operation="I", sequence=1, values={"a": 1})]))
+    one.commit(2, table_of([Event(key=key, operation="D", sequence=5)]))
+    other.refresh()
+    other.commit(3, table_of([Event(key=key, sequence=4, values={"a": 4, "b": "x"})]))
+    assert rows_in(other) == {}
+    one.refresh()
+    one.commit(4, table_of([Event(key=key, operation="I", sequence=6, values={"a": 6})]))
+    assert rows_in(one) == {key: {"a": 6, "b": None}}
+
+
 def test_a_part_that_is_older_than_the_row_there_is_not_taken(tmp_path: Path) -> None:
     """Once a change and an older one of the same batch made a row whole, and the row was lost."""
     target = open_target(tmp_path / "t")

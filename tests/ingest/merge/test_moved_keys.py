@@ -92,6 +92,18 @@ def test_what_is_remembered_of_a_key_is_widened_with_it(
     assert open_target(tmp_path / "t", due, schema=wider).last == 3
 
 
+@pytest.mark.parametrize("due", [None, LOG_ALWAYS, LOG_NEVER], ids=["merge", "log", "folded"])
+def test_two_writers_in_turn_know_each_other_s_former_rows(
+    tmp_path: Path, due: change_log.Due | None
+) -> None:
+    writers = itertools.cycle([open_target(tmp_path / "t", due) for _ in range(2)])
+    for number, step in enumerate(STEPS, start=1):
+        target = next(writers)
+        target.refresh()
+        target.commit(number, changes_of([step]))
+    assert rows_in(tmp_path / "t") == EXPECTED
+
+
 def test_the_insert_may_come_before_the_delete(tmp_path: Path) -> None:
     order = [2, 3, 5, 4]
     for number, step in enumerate(order, start=1):

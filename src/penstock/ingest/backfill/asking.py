@@ -9,7 +9,7 @@ was killed, and does nothing when it is done. One backfill of a table at a time.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import Any
 
 from penstock.errors import ConfigError, Refused
 from penstock.ingest import delta
@@ -17,36 +17,14 @@ from penstock.ingest.backfill.files import Files
 from penstock.ingest.backfill.loading import State, app_id
 from penstock.ingest.backfill.pieces import Loads, Plan, cut
 from penstock.ingest.locations import Location
+from penstock.ingest.owners import Owner, is_gone
+from penstock.ingest.progress import Told
 from penstock.model import tables
 
-__all__ = ["PIECE_ROWS", "Told", "named", "planned", "progress"]
+__all__ = ["PIECE_ROWS", "named", "planned", "progress", "told_of"]
 
 PIECE_ROWS = 100_000
 """Rows of a piece: one commit, and what is held in memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """How far a load of a table is.
-
-    Attributes:
-        name: ``bootstrap`` or ``backfill/<id>``.
-        pieces: in the table, by its own log.
-        records: looked at, as the last process told.
-        rows: of them, how many came to rows, as it told.
-        letters: dead letters, as it told.
-        error: why it waits.
-    """
-
-    name: str
-    source: str
-    state: str
-    pieces: int
-    of: int
-    records: int = 0
-    rows: int = 0
-    letters: int = 0
-    error: str = ""
 
 
 def planned(
@@ -104,24 +82,38 @@ def progress(table: tables.Table, place: Location) -> list[Told]:
     """
     loads = Loads(place)
     lake = delta.read_table(place)
-    found: list[Told] = []
-    for name in loads.names():
-        plan = loads.read(name)
-        if plan is None:
-            continue
-        pieces = lake.last(app_id(table, name)) if lake is not None else 0
-        told = loads.told(name)
-        found.append(
-            Told(
-                name=name,
-                source=plan.source,
-                state=_state(loads.asked(name), told, pieces=pieces, of=len(plan.pieces)),
-                pieces=pieces,
-                of=len(plan.pieces),
-                **{k: told[k] for k in ("records", "rows", "letters", "error") if k in told},
-            )
-        )
-    return found
+    return [
+        told_of(loads, plan, pieces=lake.last(app_id(table, plan.name)) if lake else 0)
+        for name in loads.names()
+        if (plan := loads.read(name)) is not None
+    ]
+
+
+def told_of(loads: Loads, plan: Plan, *, pieces: int | None = None) -> Told:
+    """Return how far one load is.
+
+    Args:
+        loads: of the table.
+        plan: of the load.
+        pieces: in the table, by its own log; else what the load's process told last.
+
+    Raises:
+        NotReady: when the storage fails.
+    """
+    told = loads.told(plan.name)
+    pieces = told.get("pieces", 0) if pieces is None else pieces
+    state = _state(loads.asked(plan.name), told, pieces=pieces, of=len(plan.pieces))
+    return Told(
+        name=plan.name,
+        source=plan.source,
+        state=state,
+        pieces=pieces,
+        of=len(plan.pieces),
+        rows_done=sum(part.rows for piece in plan.pieces[:pieces] for part in piece),
+        rows_total=plan.rows,
+        rows_per_s=told.get("rows_per_s", 0.0) if state == State.RUNNING else 0.0,
+        **{k: told[k] for k in ("records", "rows", "letters", "error") if k in told},
+    )
 
 
 def named(table: tables.Table, place: Location) -> Told:
@@ -140,9 +132,11 @@ def named(table: tables.Table, place: Location) -> Told:
     )
 
 
-def _state(asked: str, told: dict[str, object], *, pieces: int, of: int) -> str:
+def _state(asked: str, told: dict[str, Any], *, pieces: int, of: int) -> str:
     if pieces >= of:
         return State.DONE
+    if "owner" in told and is_gone(Owner(**told["owner"])):
+        told = {}
     match asked:
         case "cancel":
             return State.CANCELLED

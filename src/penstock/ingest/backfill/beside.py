@@ -1,10 +1,10 @@
 """A merged table changed by a second writer, beside the one that runs its topic.
 
-    changes of piece N ─MergeTarget.commit─▶ rows + N     another commit in between ─mend─▶ deletes
+    changes of piece N ─MergeTarget.commit─▶ rows + N ─mend─▶ deletes that came in between
 
 Guarantee: `targets.merge.MergeTarget`'s, beside a live stream that deletes keys meanwhile. A delete
-that comes between the look at the tombstones and the commit would let an older row stand; what came
-in between is looked at again, and so is the last piece before a kill. Goes into the table itself
+that comes between the look at the tombstones and the commit would let an older row stand; they are
+looked at again after each commit, and for the last piece before a kill. Goes into the table itself
 whatever the table's strategy is: a log of changes is folded in later, and the newer change wins.
 """
 
@@ -56,10 +56,8 @@ class BesideTarget:
 
     def commit(self, number: int, rows: pa.Table) -> Outcome:
         """Merge the changes; see `Target.commit`."""
-        version = self._target.lake.version
         outcome = self._target.commit(number, rows)
-        if self._target.lake.version != version + 1:
-            self.mend(rows)
+        self.mend(rows)
         return outcome
 
     def mend(self, rows: pa.Table) -> None:

@@ -16,8 +16,9 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -31,11 +32,12 @@ from penstock.ingest.backfill.beside import BesideTarget
 from penstock.ingest.backfill.files import LINE, Files, is_raw
 from penstock.ingest.backfill.landed import Landed
 from penstock.ingest.backfill.pieces import Loads, Part, Plan
-from penstock.ingest.backfill.turns import Turn
 from penstock.ingest.engines import spoiled
 from penstock.ingest.locations import Location
+from penstock.ingest.owners import me
 from penstock.ingest.pipeline import Pipeline
 from penstock.ingest.targets import Target, open_target
+from penstock.ingest.turns import Turn
 from penstock.model import tables
 
 __all__ = ["Load", "Loaded", "State", "app_id"]
@@ -46,6 +48,7 @@ _LOOK_EVERY_S = 0.5
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 _POISON_SAMPLE = 1_000
+_RATE_PIECES = 10
 _PATIENCE = 3
 """Conflicts after which the live stream is asked to stand still for one piece."""
 
@@ -72,6 +75,7 @@ class Loaded:
         records: looked at by this process.
         rows: of them, how many came to rows; the others were there already or are letters.
         letters: dead letters.
+        rows_per_s: records a second over the last pieces.
         error: why it waits.
     """
 
@@ -79,6 +83,7 @@ class Loaded:
     pieces: int = 0
     of: int = 0
     records: int = 0
+    rows_per_s: float = 0.0
     rows: int = 0
     letters: int = 0
     error: str = ""
@@ -129,6 +134,8 @@ class Load:
         ratio = table.dead_letters.max_ratio
         self._tally = plan.Tally(ratio=ratio, sample=_POISON_SAMPLE)
         self._target: Target | None = None
+        self._owner = asdict(me())
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_RATE_PIECES + 1)
 
     def run(self) -> Loaded:
         """Load what is not loaded yet; return how far it is when it ends.
@@ -146,6 +153,9 @@ class Load:
 
     def _run(self, turn: Turn) -> Loaded:
         failures = 0
+        pieces = self._loads.told(self._plan.name).get("pieces", 0)
+        self._tell(state=State.RUNNING, pieces=pieces)
+        self._samples.append((time.monotonic(), 0))
         while self._goes_on():
             begun_at = time.monotonic()
             try:
@@ -206,10 +216,15 @@ class Load:
         self._letters.write(number, dead)
         target.commit(number, self._sorted(rows))
         self._tally = tally
+        done = self.loaded.records + records
+        self._samples.append((time.monotonic(), done))
+        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        rate = (last - first) / max(last_at - first_at, 1e-3)
+        self.loaded = replace(self.loaded, rows_per_s=round(rate, 1))
         self._tell(
             state=State.RUNNING,
             pieces=number,
-            records=self.loaded.records + records,
+            records=done,
             rows=self.loaded.rows + rows.num_rows,
             letters=self.loaded.letters + dead.num_rows,
         )
@@ -269,7 +284,7 @@ class Load:
         self.loaded = replace(self.loaded, state=state, error=error, **numbers)
         if error:
             _log.warning("%s of %s waits: %s", self._plan.name, self._table.ident, error)
-        told = {name: getattr(self.loaded, name) for name in Loaded.__slots__}
+        told = asdict(self.loaded) | {"owner": self._owner}
         try:
             self._loads.tell(self._plan.name, told)
         except NotReady as failure:

@@ -135,7 +135,8 @@ class Loads:
         loads = [
             name for name, file in zip(names, found, strict=True) if file.endswith("/plan.json")
         ]
-        return (["bootstrap"] if self.read("bootstrap") else []) + loads
+        begun = "_penstock/bootstrap/plan.json" in self.place.names("_penstock/bootstrap")
+        return (["bootstrap"] if begun else []) + loads
 
     def ask(self, name: str, what: str) -> None:
         """Ask a load to ``pause`` or to ``cancel``, before its next piece."""
@@ -143,7 +144,7 @@ class Loads:
 
     def resume(self, name: str) -> None:
         """Take back what was asked."""
-        self.place.delete(f"_penstock/{name}/pause", f"_penstock/{name}/cancel")
+        self.place.delete(f"_penstock/{name}/pause", f"_penstock/{name}/cancel", lasting=True)
 
     def asked(self, name: str) -> str:
         """Return ``pause``, ``cancel`` or nothing."""
@@ -153,7 +154,8 @@ class Loads:
 
     def tell(self, name: str, progress: Mapping[str, Any]) -> None:
         """Write how far a load is, for people."""
-        self.place.put(f"_penstock/{name}/progress.json", json.dumps(progress).encode())
+        content = json.dumps(progress).encode()
+        self.place.put(f"_penstock/{name}/progress.json", content, lasting=False)
 
     def told(self, name: str) -> dict[str, Any]:
         """Return how far a load is, as its process last told; nothing when it never did."""

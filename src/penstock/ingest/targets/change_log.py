@@ -99,9 +99,10 @@ class ChangeLogTarget:
         return self.base.files + self.log.files
 
     def refresh(self) -> None:
-        """Look at the newest version."""
-        self.base.refresh()
+        """Look at the newest version; of the log first, as what is folded in between is in both."""
         self.log.refresh()
+        self.base.refresh()
+        self._begun_at = (self._begun_at or self._clock()) if self.log.rows else None
 
     def commit(self, number: int, rows: pa.Table) -> Outcome:
         """Append the changes and write the batch's number; see `Target.commit`."""
@@ -126,7 +127,7 @@ class ChangeLogTarget:
         logged = pa.concat_tables([self.log.schema.empty_table(), *self.log.read()])
         folded = self.base.folder.fold(self._as_changes(logged))
         folded = folding.after(folded, self.base.tombstones.truncation)
-        self.base.tombstones.record(0, folded)
+        self.base.record(0, folded)
         outcome = self.base.apply(folded, number=0)
         # Only the files that were read: others may have been added by a process that took over.
         self.log.clear()

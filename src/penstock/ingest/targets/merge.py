@@ -107,8 +107,13 @@ class MergeTarget:
         return self.lake.files
 
     def refresh(self) -> None:
-        """Look at the newest version."""
+        """Look at the newest version, and at what another writer has remembered beside it."""
+        version = self.lake.version
         self.lake.refresh()
+        if self.lake.version != version:
+            self.tombstones.refresh()
+            self.former.refresh()
+            self._has_behind = self.lake.has_behind
 
     def commit(self, number: int, rows: pa.Table) -> Outcome:
         """Change the rows and write the batch's number as one; see `Target.commit`.
@@ -119,8 +124,17 @@ class MergeTarget:
         rows = self.moved(number, self.checked(rows))
         truncated = self.truncation(rows)
         folded = self.judged(rows, truncated)
-        self.tombstones.record(number, pa.concat_tables([folded, truncated]))
+        self.record(number, pa.concat_tables([folded, truncated]))
         return self.apply(folded, number=number, truncated=truncated)
+
+    def record(self, number: int, folded: pa.Table) -> None:
+        """Remember the deletes of a batch, then look at the newest version.
+
+        A writer beside this one commits first and looks for deletes after it: so either it finds
+        these, or what it wrote is found here.
+        """
+        self.tombstones.record(number, folded)
+        self.refresh()
 
     def checked(self, rows: pa.Table) -> pa.Table:
         """Return the changes with exactly the columns that they are folded with."""
