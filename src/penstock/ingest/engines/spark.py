@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from penstock.errors import Conflict, DataError
+from penstock.errors import Conflict
 from penstock.ingest import letters
-from penstock.ingest.engines import Report, spark_pipeline, spark_sources
+from penstock.ingest.engines import Report, spark_pipeline, spark_sources, spoiled
 from penstock.ingest.engines.spark_offsets import Offsets, Span, missing, next_batch
 from penstock.ingest.engines.spark_session import (
     SparkSettings,
@@ -174,7 +174,7 @@ class SparkEngine:
             records, poison = spark_pipeline.counts(frame)
             tally = self._tally.add(records=records, poison=poison)
             if tally.spoiled:
-                raise _spoiled(self._table, tally, spark_pipeline.letters_of(frame))
+                raise spoiled(self._table, tally, spark_pipeline.letters_of(frame))
             found = spark_pipeline.letters_of(frame) if poison else letters.FOUND.empty_table()
             self._tell(plan, found, lost)
             rows, count = spark_pipeline.rows_of(frame), records - poison
@@ -211,13 +211,3 @@ class SparkEngine:
                 f"batch {plan.number} of table {self._table.ident} is not the next one: another "
                 "process has moved the table on. This one goes on from where it is."
             )
-
-
-def _spoiled(table: tables.Table, tally: Tally, found: pa.Table) -> DataError:
-    example = found.slice(found.num_rows - 1).to_pylist()[0]
-    return DataError(
-        f"table {table.ident} stopped: {tally.poison} of the latest {tally.records} records cannot "
-        f"be read by its declaration, e.g. {example['reason']}. Correct the table's columns or the "
-        "producer; the table goes on where it stopped when it is declared anew or ingest restarts.",
-        origin="{cluster}/{topic}/{partition}/{offset}".format(**example),
-    )
