@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.platforms import Platform, running
+from tests.platforms import ROOT, Platform, running
 
 import penstock
 from penstock.runtime import connect, files, holds, ports
@@ -201,6 +201,22 @@ def following(
     supervisor.start()
     yield supervisor, said, follower.look
     supervisor.close()
+
+
+def test_a_fetch_ends_when_the_platform_does(mirror, cache, tmp_path: Path) -> None:
+    lock = (ROOT / "src/penstock/runtime/locks/apicurio-registry-3.3.3.lock").read_text()
+    mirror.files[lock.split()[2]] = b"x" * 10**6
+    said: list[str] = []
+    closing = threading.Event()
+    closing.set()
+    supervisor = Supervisor(tmp_path)
+    wanted = Wanted(clusters=(), registry=True)
+    Follower(tmp_path, wanted, supervisor=supervisor, tell=said.append, closing=closing).look()
+    supervisor.close()
+    assert "is being stopped" in said[-1]
+    assert len(mirror.requests) == 1
+    (part,) = cache.rglob("*.part")
+    assert 0 < part.stat().st_size < 10**6, "it ended in mid-file, and kept what had arrived"
 
 
 @pytest.mark.usefixtures("mirror")

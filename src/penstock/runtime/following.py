@@ -20,7 +20,7 @@ from pathlib import Path
 
 from penstock.api import connector_wire
 from penstock.api.client import connect_home
-from penstock.errors import PenstockError
+from penstock.errors import NotReady, PenstockError
 from penstock.model.connectors import Kind
 from penstock.runtime import artifacts, files, platform
 from penstock.runtime.supervised import State, pause_s
@@ -163,6 +163,8 @@ class Follower:
 
         def progress(there: int, total: int) -> None:
             nonlocal told
+            if self._closing.is_set():  # whoever stops the platform does not wait for a line
+                raise NotReady("Penstock is being stopped; what has arrived is kept.")
             if there // 10**6 > told:  # it is told many times a second
                 told = there // 10**6
                 say(f"{what}: {told} of {total / 1e6:.0f} MB are fetched")
