@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.platforms import QUICKSTART, ROOT, Platform, bare_environment, running
+from tests.platforms import QUICKSTART, ROOT, Platform, running
 
 from penstock.kafka.admin import Admin
 from penstock.runtime import postgres, processes
@@ -125,16 +125,11 @@ def test_the_readmes_topic_and_service_work(
     assert "b'customer-7'" in result.stdout
 
 
-def test_a_postgres_table_is_kept_in_the_lake(
-    tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil
-) -> None:
+def test_a_postgres_table_is_kept_in_the_lake(folder: Path, wait_until: WaitUntil) -> None:
     """The page's own database is one that this test starts, with a table of a few rows."""
-    folder = tmp_path_factory.mktemp("postgres")
-    home = folder / "home"
     server = postgres.prepare(folder / "database", durable=False)
     service = postgres.service(folder / "database", server)
     process = processes.spawn(service.spec())
-    platform = Platform(home=home, environment=bare_environment(home))
     try:
         wait_until(service.ready)
         with psycopg.connect(server.address(), autocommit=True) as connection:
@@ -142,14 +137,14 @@ def test_a_postgres_table_is_kept_in_the_lake(
         with psycopg.connect(server.address("shop")) as connection:
             connection.execute("CREATE TABLE orders (id bigint PRIMARY KEY, total numeric(12,2))")
             connection.execute("INSERT INTO orders SELECT n, n / 4.0 FROM generate_series(1, 50) n")
-        platform.environment["PGPASSWORD"] = server.password_file.read_text().strip()
-        paste(
-            "docs/how-to/onboard-a-postgres-table.md",
-            platform=platform,
-            folder=folder,
-            replace={"5432": str(server.port)},
-        )
+        with running(folder / "home") as platform:
+            platform.environment["PGPASSWORD"] = server.password_file.read_text().strip()
+            paste(
+                "docs/how-to/onboard-a-postgres-table.md",
+                platform=platform,
+                folder=folder,
+                replace={"5432": str(server.port)},
+            )
     finally:
-        platform.run("down")
         processes.terminate([process], within_s=10, by=signal.SIGINT)
         postgres.remove(folder / "database")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.ingest.sources import Source, good, places
 from tests.ingest.workers import working
+from tests.platforms import Platform, bare_environment, running
 
 from penstock.errors import NotReady
 from penstock.ingest import delta
@@ -85,6 +86,33 @@ def test_kills_in_a_commit_to_s3_neither_lose_nor_double(
     poison = {place for place, value in source.acked.items() if value == b"poison"}
     assert places(rows(lake, "landed")) == sorted(set(source.acked) - poison)
     assert places(rows(lake, "landed_dead_letters")) == sorted(poison)
+
+
+def test_a_lake_in_s3_holds_tables_and_what_processes_share(
+    lake: str, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    home = tmp_path / "home"
+    with running(home, "--lake", lake) as platform:
+        platform.run("table", "show", "host-metrics", "--wait", "60")
+        table = locate(platform.json("table", "list")[0]["path"], lake="")
+        assert table.uri.startswith(f"{lake}/")
+        assert table.names("_penstock/batches")
+        assert table.names("_penstock/lease")
+        assert locate(".penstock", lake=lake).names("processes")
+
+        platform.run("down")
+        before = delta.read_table(table)
+        assert before is not None
+        platform.run("up", "--detach")
+        wait_until(lambda: len(rows(table.uri, "")) > before.rows, message="it goes on there")
+    assert not (home / "lake").exists(), "and the home has remembered where"
+
+
+def test_a_lake_in_no_known_store_starts_nothing(tmp_path: Path) -> None:
+    platform = Platform(home=tmp_path, environment=bare_environment(tmp_path))
+    refused = platform.run("up", "--lake", "ftp://lake", "--detach", expect=3)
+    assert "in no store that is known" in refused.stderr
+    assert not (tmp_path / "lake.json").exists()
 
 
 def test_of_processes_that_want_something_in_s3_one_has_it(lake: str) -> None:

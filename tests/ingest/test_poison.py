@@ -120,7 +120,36 @@ def test_poisoned_protobuf(source: Source, wait_until: WaitUntil, tmp_path: Path
         assert reasons[letter["value"]] in str(letter["reason"])  # type: ignore[index]
 
 
-def test_five_percent_poison_stops_the_table_with_a_clear_word_and_it_goes_on_when_mended(
+def test_five_percent_poison_is_borne_and_one_record_more_stops_the_table_with_a_clear_word(
+    source: Source, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    """Every twentieth record of each partition is poison: however batches fall, it is never more."""
+    send(source, [b"poison" if n // 3 % 20 == 19 else good(n) for n in range(600)])
+    with working(source, tmp_path) as worker:
+        wait_until(lambda: worker.progress.rows == 570, message="570 rows")
+        wait_until(lambda: len(letters(tmp_path)) == 30, message="30 letters")
+        assert worker.progress.state is State.RUNNING
+        send(source, [b"poison"])
+        wait_until(lambda: worker.progress.state is State.STOPPED, message="stopped")
+        for part in (
+            (
+                "table test/landed stopped: 31 of the latest 601 records cannot be read by its "
+                "declaration, more than the 0.05 it bears, e.g. not a JSON object"
+            ),
+            (
+                "Correct the table's columns, or raise its dead-letters.max-ratio to take such records "
+                "for dead letters; once applied, it goes on where it stopped."
+            ),
+        ):
+            assert part in worker.progress.error
+        assert len(letters(tmp_path)) == 30, "nothing of the batch that is too much"
+    patient = make_table(source.topic, dead_letters=tables.DeadLetters(max_ratio=0.2))
+    with working(source, tmp_path, table=patient):
+        wait_until(lambda: len(letters(tmp_path)) == 31, message="the letter")
+    assert_every_record_is_told_once(source, tmp_path, {b"poison"})
+
+
+def test_mostly_poison_stops_the_table_and_it_goes_on_when_mended(
     source: Source, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
     send(source, [good(n) for n in range(300)])
@@ -128,10 +157,10 @@ def test_five_percent_poison_stops_the_table_with_a_clear_word_and_it_goes_on_wh
         wait_until(lambda: worker.progress.rows == 300, message="300 rows")
         send(source, [b"poison" if n % 10 else good(n) for n in range(300)])
         wait_until(lambda: worker.progress.state is State.STOPPED, message="stopped")
-        assert "records cannot be read by its declaration, e.g. not a JSON object" in (
+        assert "records cannot be read by its declaration, more than the 0.05 it bears" in (
             worker.progress.error
         )
-        assert "Correct the table's columns, or raise its dead_letters" in worker.progress.error
+        assert "Correct the table's columns, or raise its dead-letters" in worker.progress.error
     patient = make_table(source.topic, dead_letters=tables.DeadLetters(max_ratio=0.95))
     with working(source, tmp_path, table=patient) as worker:
         wait_until(lambda: worker.progress.rows == 330, message="330 rows")

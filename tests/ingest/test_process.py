@@ -192,6 +192,11 @@ def assert_orders_are_followed(home: Path, wait_until: WaitUntil) -> None:
         assert "say --yes" in run(*back, home=home, expect=1)
         assert "reset of landed is done" in run(*back, "--yes", home=home)
         wait_until(lambda: rows(home, "landed") == 82, message="every row twice")
+        without = ("table", "reset", "landed", "--without", "standby")
+        assert "say --yes" in run(*without, home=home, expect=1)
+        assert "reset of landed is done" in run(*without, "--yes", home=home)
+        assert "either --to" in run(*without, "--to", "2020-01-01T00:00:00Z", home=home, expect=3)
+        assert "either --to" in run("table", "reset", "landed", home=home, expect=3)
         assert "compact of landed is done" in run("table", "compact", "landed", home=home)
     assert "is asked and not done" in run(
         "table", "compact", "landed", "--wait", "0.5", home=home, expect=4

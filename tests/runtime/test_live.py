@@ -101,6 +101,13 @@ def test_one_line_says_the_same():
         assert part in line
 
 
+def test_what_is_being_fetched_and_the_registry_are_told():
+    latest = live.Latest(status=status(doing="12 of 41 MB", registry="http://r/v7"))
+    assert "12 of 41 MB" in show(latest)
+    assert "Schema registry: http://r/v7" in show(latest)
+    assert "12 of 41 MB" in live.describe(latest)
+
+
 def test_rates_are_growth_over_time_and_need_both_ends():
     before = status(topics=(topic(primary=100),))
     after = status(topics=(topic(primary=110, standby=50),))

@@ -172,3 +172,17 @@ def test_a_log_past_its_limit_is_moved_aside(tmp_path, monkeypatch):
     processes.spawn(processes.Spec(name="a", command=command, log=log)).wait(30)
     assert log.read_text() == "new\n"
     assert (tmp_path / "a.log.1").read_text() == "more than ten bytes"
+
+
+def test_a_restart_that_is_asked_for_is_no_crash(supervisor, service, tmp_path, wait_until):
+    supervisor.add([service("a"), service("b")])
+    supervisor.start()
+    wait_until(lambda: {r["state"] for r in records(tmp_path).values()} == {"ready"})
+    first = records(tmp_path)
+    supervisor.restart(["a"])
+    assert not psutil.pid_exists(first["a"]["pid"])
+    wait_until(lambda: records(tmp_path)["a"]["state"] == "ready")
+    again = records(tmp_path)
+    assert again["a"]["pid"] != first["a"]["pid"]
+    assert (again["a"]["restarts"], again["a"]["reason"]) == (0, "")
+    assert again["b"] == first["b"]

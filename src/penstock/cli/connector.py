@@ -143,7 +143,7 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     from penstock.connectors import statuses
     from penstock.connectors.settings import Settings
 
-    known = statuses.read(Settings(home=home).state)
+    known = {**_untold(home), **statuses.read(Settings(home=home).state)}
     if as_json:
         print_json(known)
     else:
@@ -348,6 +348,29 @@ def _undeclared_row(cluster: str, seen: Observed) -> dict[str, Any]:
         "class": seen.config.get("connector.class", ""),
         "topics": [],
     }
+
+
+def _untold(home: Path) -> dict[str, Any]:
+    """Return what is declared as the managing process tells it before its first look."""
+    from penstock.connectors import statuses
+
+    try:
+        declared = _declared(home).connectors.values()
+    except (ConfigError, NotReady):
+        return {}
+    untold = (
+        statuses.Status(
+            ident=one.ident,
+            name=one.name,
+            cluster=one.cluster,
+            wanted=one.state.value,
+            condition=statuses.Condition.UNKNOWN,
+            error="nobody has looked at it yet. `penstock up` does so within seconds; without it, "
+            "start: penstock connect.",
+        )
+        for one in declared
+    )
+    return statuses.render(untold, now_ms=0)
 
 
 def _settings(home: Path, group: Sequence[str] | None, secrets: Path | None = None) -> Settings:

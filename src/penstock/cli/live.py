@@ -87,6 +87,7 @@ def draw(latest: Latest, *, tries: bool = True) -> RenderableType:
         parts += [_topics(latest), ""]
     if status.tables:
         parts += [_tables(status), ""]
+    parts += [Text(f"… {status.doing}", style="yellow")] if status.doing else []
     parts += [Text(f"! {note}", style="yellow") for note in status.notes]
     parts += [
         Text(f"! {p.name} is {p.state}: {p.reason}; its log is {p.log}", style="yellow")
@@ -114,6 +115,7 @@ def describe(latest: Latest) -> str:
     ]
     parts += [f"table {t.name} {t.rows:,} rows, {t.rows_per_s:.1f}/s" for t in status.tables]
     parts += [f"{p.name} {p.state}: {p.reason}" for p in status.processes if p.reason]
+    parts += [status.doing] if status.doing else []
     return " · ".join([*parts, *status.notes])
 
 
@@ -132,6 +134,8 @@ def _headline(status: statuses.Status) -> Text:
     text = Text.assemble(("Penstock", "bold"), " is ", _state(status.state), f" in {status.home}")
     if control.state == "ready":
         text.append(f"   {control.rest}   gRPC {control.grpc}   {control.clients} clients")
+    if status.registry:
+        text.append(f"\nSchema registry: {status.registry}")
     return text
 
 

@@ -6,9 +6,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +70,21 @@ def up_command(
         int | None,
         typer.Option(min=1, max=9, help="Start this many bare clusters instead of an estate."),
     ] = None,
+    lake: Annotated[
+        str,
+        typer.Option(
+            help="Directory or URL (s3://bucket/prefix) that tables are below.",
+            show_default="as it has; <home>/lake if new",
+        ),
+    ] = "",
+    registry: Annotated[
+        bool | None,
+        typer.Option(
+            "--registry/--no-registry",
+            help="Run a schema registry, too.",
+            show_default="as it has; none if new",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")
     ] = False,
@@ -91,12 +106,18 @@ def up_command(
 
     if estate is not None and clusters is not None:
         raise ConfigError("Give an estate or --clusters, not both.")
+    lake = _checked_lake(lake)
     if detach:
-        _detach(home, estate=estate, brokers=brokers, clusters=clusters)
+        options = {"--brokers": brokers, "--clusters": clusters, "--lake": lake or None}
+        given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+        if registry is not None:
+            given.append("--registry" if registry else "--no-registry")
+        _detach(home, [*given, *([str(estate)] if estate else [])])
         if _show_status(home, json_=json_).state != "up":
             raise typer.Exit(_NOT_READY)
     else:
         wanted = platform.bare(clusters) if clusters else platform.of_estate(estate)
+        wanted = replace(wanted, registry=registry, lake=lake)
         _run(home, wanted, brokers=brokers, show=_choose_show(json_=json_, quiet=quiet))
 
 
@@ -176,6 +197,19 @@ def reset_command(
         console.print("Done.")
 
 
+def _checked_lake(lake: str) -> str:
+    """Return where the lake is, for any working directory.
+
+    Raises:
+        ConfigError: when it is in no store that is known.
+    """
+    if not lake:
+        return ""
+    from penstock.ingest.locations import locate
+
+    return locate(str(Path(lake).absolute()) if "://" not in lake else lake, lake="").uri
+
+
 _Show = Callable[[Path], None]
 """Shows a home for as long as it runs; ended by `KeyboardInterrupt`."""
 
@@ -215,16 +249,14 @@ def _interrupt_once_by(*numbers: signal.Signals) -> None:
             signal.signal(number, interrupt)
 
 
-def _detach(home: Path, *, estate: Path | None, brokers: int | None, clusters: int | None) -> None:
+def _detach(home: Path, options: Sequence[str]) -> None:
     from penstock.runtime import detached, kafka, supervisor
 
-    options = {"--brokers": brokers, "--clusters": clusters}
-    given = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
     if supervisor.running_supervisor(home) is None:
         with _fetch_progress() as progress:
             kafka.install(progress)
     with console.status(f"Starting in {home} …"):
-        detached.start(home, [*given, *([str(estate)] if estate else [])])
+        detached.start(home, options)
 
 
 @contextmanager

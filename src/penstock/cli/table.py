@@ -224,7 +224,13 @@ def resume(name: Name, home: HomeOption = DEFAULT_HOME) -> None:
 
 def reset(
     name: Name,
-    to: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-21T08:00:00Z.")],
+    to: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-21T08:00:00Z.")] = "",
+    without: Annotated[
+        str,
+        typer.Option(
+            metavar="CLUSTER", help="Give up what a planned batch waits for, of a removed cluster."
+        ),
+    ] = "",
     home: HomeOption = DEFAULT_HOME,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     wait: WaitOption = 60.0,
@@ -234,8 +240,18 @@ def reset(
     Going back lands records again: an append table has their rows twice then, a merged one does
     not. Going forward leaves records out. Nothing that is in the table is removed.
 
-    Exit codes: 0 done, 1 not agreed, 3 no such table or no time, 4 not done in time: it stays asked.
+    With --without a table goes on that stopped because a batch is planned of a cluster which is
+    declared no more: those records are told in the dead letters; the others land, each once.
+
+    Exit codes: 0 done, 1 not agreed, 3 no such table, no time or both, 4 not done in time: it stays asked.
     """
+    if bool(to) == bool(without):
+        raise ConfigError("Give either --to and a time, or --without and a cluster.")
+    if without:
+        question = f"What {name} has not read yet of a batch on {without} is left out. Do it?"
+        confirm(question, yes=yes)
+        _ask(home, name, "reset", wait=wait, without=without)
+        return
     try:
         at = datetime.fromisoformat(to)
     except ValueError as error:
@@ -266,11 +282,13 @@ def compact(name: Name, home: HomeOption = DEFAULT_HOME, wait: WaitOption = 60.0
     _ask(home, name, "compact", wait=wait)
 
 
-def _ask(home: Path, name: str, kind: str, *, wait: float, timestamp_ms: int = 0) -> None:
+def _ask(
+    home: Path, name: str, kind: str, *, wait: float, timestamp_ms: int = 0, without: str = ""
+) -> None:
     from penstock.ingest import orders
 
     told = _orders(home, name)
-    order = told.ask(orders.Kind(kind), timestamp_ms=timestamp_ms)
+    order = told.ask(orders.Kind(kind), timestamp_ms=timestamp_ms, without=without)
     deadline = time.monotonic() + wait
     while (waits := told.is_open(order)) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)

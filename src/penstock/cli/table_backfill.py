@@ -229,6 +229,7 @@ def find(home: Path, name: str) -> tuple[tables.Table, Location]:
     from penstock.api import table_wire
     from penstock.api.client import connect_home
     from penstock.ingest.locations import locate
+    from penstock.ingest.registries import with_registry
     from penstock.ingest.settings import Settings
 
     with connect_home(home) as control:
@@ -237,7 +238,8 @@ def find(home: Path, name: str) -> tuple[tables.Table, Location]:
     if len(found) != 1:
         idents = ", ".join(sorted(t.ident for t in found or known)) or "none"
         raise ConfigError(f"{name!r} names {len(found)} tables. Write one of: {idents}.")
-    return found[0], locate(found[0].path, lake=Settings(home=home).lake)
+    table = with_registry(found[0], home=home)
+    return table, locate(table.path, lake=Settings(home=home).lake)
 
 
 def _time_ms(text: str) -> int:

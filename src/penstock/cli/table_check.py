@@ -62,6 +62,7 @@ def check(
     """
     from penstock.control.declare.known import parse_beside
     from penstock.control.declare.reader import walk
+    from penstock.ingest.registries import with_registry
 
     found = walk(files)
     snapshot, away = known_to(home)
@@ -77,7 +78,9 @@ def check(
         raise NotReady(f"The files have no faults, but nothing was tried: {away}")
     if not declared:
         raise ConfigError("the files declare no table. Name a file with kind: Table in it.")
-    findings = [_try(table, snapshot, limit=records) for table in declared]
+    findings = [
+        _try(with_registry(table, home=home), snapshot, limit=records) for table in declared
+    ]
     if as_json:
         told = [_as_json(finding) for finding in findings]
         typer.echo(json.dumps({"faults": [], "tables": told}, default=str))

@@ -35,7 +35,7 @@ def new(
     decoder: Annotated[
         str, typer.Option("--format", help="json, protobuf or avro; else the subject's own.")
     ] = "",
-    registry: Annotated[str, typer.Option(help="URL of a schema registry to propose from.")] = "",
+    registry: Annotated[str, typer.Option(help="URL of a schema registry, or embedded.")] = "",
     subject: Annotated[str, typer.Option(help="The registry's subject; else TOPIC-value.")] = "",
     descriptor: Annotated[
         str,
@@ -79,6 +79,7 @@ def new(
                 "descriptor": descriptor,
                 "message": message,
             },
+            home=home,
         )
     elif known is None or snapshot is None:
         raise _no_topic(topic, away)
@@ -145,11 +146,12 @@ def _from_source(base: Proposal, postgres: str, source_table: str) -> Proposal:
     return proposing.from_source(replace(base, head=head), table)
 
 
-def _from_schema(base: Proposal, *, decoder: str, settings: dict[str, str]) -> Proposal:
+def _from_schema(base: Proposal, *, decoder: str, settings: dict[str, str], home: Path) -> Proposal:
     from dataclasses import replace
 
     from penstock.ingest.decoders import open_decoder
     from penstock.ingest.onboarding import json_schemas, proposing
+    from penstock.ingest.registries import address, with_registry
     from penstock.schemas.registry import Kind, Registry
 
     source = settings["registry"] or settings["descriptor"]
@@ -157,13 +159,13 @@ def _from_schema(base: Proposal, *, decoder: str, settings: dict[str, str]) -> P
     base = replace(base, head=head)
     if settings["registry"]:
         subject = settings["subject"] or f"{base.topic}-value"
-        schema = Registry(settings["registry"]).latest(subject)
+        schema = Registry(address(settings["registry"], home=home)).latest(subject)
         if schema.kind is Kind.JSON:
             return json_schemas.propose(base, schema.text)
         decoder = decoder or schema.kind.value.lower()
     guessed = "avro" if settings["descriptor"].endswith(".avsc") else "protobuf"
     said = {"format": decoder or guessed, **{k: v for k, v in settings.items() if v}}
-    opened = open_decoder(_stub(base, said))
+    opened = open_decoder(with_registry(_stub(base, said), home=home))
     return proposing.from_schema(replace(base, decoder=said), opened.schema)
 
 

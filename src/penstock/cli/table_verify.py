@@ -122,7 +122,7 @@ def _is_topic(source: str, known: _Known) -> bool:
 
 
 def _against_topic(
-    known: _Known, place: Location, *, lake: Path, range_rows: int, wait_s: float
+    known: _Known, place: Location, *, lake: Path | str, range_rows: int, wait_s: float
 ) -> Verdict:
     from penstock.ingest import letters
     from penstock.ingest.verifying import against_topic

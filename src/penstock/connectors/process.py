@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 from penstock.connectors import endpoint, groups, statuses
 from penstock.connectors.declared import Declared, Source
@@ -74,6 +75,7 @@ class Managing:
         self._declared = declared
         self._clock = clock
         self._groups: dict[tuple[str, tuple[str, ...]], Group] = {}
+        self._coming: dict[str, str] = {}
         self._statuses: tuple[Status, ...] = ()
 
     def statuses(self) -> tuple[Status, ...]:
@@ -84,7 +86,7 @@ class Managing:
         """Look at every group once, and put right what can be."""
         declared = self._declared()
         if declared is not None:
-            self._statuses = self._reconcile(declared)
+            self._statuses = tuple(map(self._waiting, self._reconcile(declared)))
         told = statuses.render(self._statuses, now_ms=time.time_ns() // 1_000_000)
         write_atomically(self._settings.state / "status.json", json.dumps(told, indent=2) + "\n")
 
@@ -108,7 +110,10 @@ class Managing:
         """Have a group for each cluster that is known and has one, at the addresses of now."""
         found = groups.find(self._settings)
         wanted = {(name, found[name]) for name in found if name in declared.clusters}
-        for key in self._groups.keys() - wanted:
+        before, self._coming = self._coming, groups.coming(self._settings)
+        # What failed for want of what has come is tried anew at once.
+        arrived = before.keys() - self._coming.keys()
+        for key in {k for k in self._groups if k not in wanted or k[0] in arrived}:
             self._groups.pop(key).close()
         for key in sorted(wanted - self._groups.keys()):
             name, addresses = key
@@ -121,6 +126,13 @@ class Managing:
                 settings=self._settings,
                 clock=self._clock,
             )
+
+    def _waiting(self, status: Status) -> Status:
+        """Return the status with what its group waits for, where it does."""
+        what = self._coming.get(status.cluster)
+        if what is None or status.condition not in {Condition.UNKNOWN, Condition.ABSENT}:
+            return status
+        return replace(status, condition=Condition.ABSENT, error=f"it waits: {what}")
 
 
 def _without_group(declared: Declared, known: set[str]) -> tuple[Status, ...]:

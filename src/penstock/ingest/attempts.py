@@ -2,6 +2,7 @@
 
     table's log: last batch N ─▶ plan N ─▶ positions ─▶ readers ─Landing.step─▶ N + 1, N + 2, …
                └─ plan N + 1 is there, N + 1 is not in the log ─▶ run it again, exactly
+                     └─ what it reads is declared no more ─▶ stop, until it is declared or given up
     between two batches ─▶ orders: pause, reset, replay, compact; the turn of a load
 
 Guarantee: nothing that was read is taken for landed before the table's own log says so. Handles no
@@ -18,14 +19,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from penstock.errors import NotReady
-from penstock.ingest import bootstrap, delta, letters, plan, turns
+from penstock.errors import ConfigError, NotReady, Refused
+from penstock.ingest import bootstrap, delta, giving_up, letters, plan, turns
 from penstock.ingest.batches import read_again
 from penstock.ingest.engines import Engine, ReadingEngine
 from penstock.ingest.engines.embedded import EmbeddedEngine
 from penstock.ingest.engines.opening import Spark, open_engine
 from penstock.ingest.landing import Committing, Driving, Landing, bounds
-from penstock.ingest.ledger import Kind, Ledger
+from penstock.ingest.ledger import BatchPlan, Kind, Ledger
 from penstock.ingest.locations import locate
 from penstock.ingest.obeying import Obeying, settle
 from penstock.ingest.orders import Orders, Watch
@@ -187,15 +188,43 @@ class Attempt:
         if pending.kind is Kind.REPLAY:
             raw = letters.replayed(self._letters_place, pending.letters)
             self._replayer().run(pending, raw)
-        elif pending.ranges and not isinstance(engine, ReadingEngine):
-            reading = replace(self._reading(engine), ends=True)
-            sources = plan.sources_of(pending.ranges)
-            with self._readers(sources, reading, pending.begin, only=pending.ranges) as readers:
-                raw, lost = read_again(pending, readers, stopping=self._stopping)
-            engine.run(pending, raw, lost=lost)
         else:
-            engine.run(pending, None)
+            self._finish_reading(pending, engine)
         return True
+
+    def _finish_reading(self, pending: BatchPlan, engine: Engine) -> None:
+        """Run a planned batch again, or what is left of it when a person gave the rest up.
+
+        Raises:
+            Blocked: when it cannot be read for want of what is declared no more.
+        """
+        removed = giving_up.removed(pending, self._sources)
+        try:
+            self._run_again(pending, engine)
+        except (NotReady, Refused, ConfigError) as error:
+            if not removed or self._stopping.is_set():
+                raise
+            _, waiting = self._orders.look()
+            given_up = giving_up.given_up(waiting, removed)
+            if left := [p for p in removed if p not in given_up]:
+                raise giving_up.blocked(self._table, pending, left, why=error.message) from error
+            rest, gaps = pending.without(given_up), giving_up.gaps(pending, given_up)
+            self._run_again(rest, engine, given_up=gaps)
+            for order in waiting:
+                if order.without:
+                    self._orders.done(order)
+
+    def _run_again(
+        self, pending: BatchPlan, engine: Engine, *, given_up: tuple[plan.Gap, ...] = ()
+    ) -> None:
+        if not pending.ranges or isinstance(engine, ReadingEngine):
+            engine.run(pending, None, lost=given_up)
+            return
+        reading = replace(self._reading(engine), ends=True)
+        sources = plan.sources_of(pending.ranges)
+        with self._readers(sources, reading, pending.begin, only=pending.ranges) as readers:
+            raw, lost = read_again(pending, readers, stopping=self._stopping)
+        engine.run(pending, raw, lost=(*lost, *given_up))
 
     def _old(self, engine: Engine) -> plan.Positions:
         """Return where version 0.1 left the table; nothing for a new one."""
@@ -244,7 +273,7 @@ class Attempt:
             for name in sorted({source.cluster for source in sources}):
                 if name not in self._snapshot.clusters:
                     raise NotReady(
-                        f"table {self._table.ident} has a batch of cluster {name!r}, which is not "
+                        f"cluster {name!r} of a planned batch of table {self._table.ident} is not "
                         "declared any more. Declare it again until the batch is done."
                     )
                 reader = ClusterReader(

@@ -17,6 +17,7 @@ from penstock.api import table_wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.api.client import ControlClient
 from penstock.errors import NotReady
+from penstock.ingest.registries import with_registry
 from penstock.ingest.settings import Settings
 from penstock.ingest.statuses import write_atomically
 from penstock.model import tables
@@ -50,9 +51,10 @@ class Declared:
             self._tables = [table_wire.decode_table(table) for table in answer.tables]
             write_atomically(_file(self._settings), json_format.MessageToJson(answer))
         wanted = self._settings.tables
+        known = [with_registry(table, home=self._settings.home) for table in self._tables]
         return {
             table.ident: table
-            for table in self._tables
+            for table in known
             if not wanted or wanted & {table.name, table.ident}
         }
 

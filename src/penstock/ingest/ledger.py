@@ -12,8 +12,8 @@ the same. Never says what is in the table: its log does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,11 @@ class BatchPlan:
             for partition, end in self.end.items()
             if partition in self.begin and end > self.begin[partition]
         }
+
+    def without(self, partitions: Collection[Partition]) -> BatchPlan:
+        """Return the part of the batch that lies elsewhere, under its number."""
+        rest = {p: end for p, end in self.end.items() if p not in partitions}
+        return replace(self, end=rest)
 
     def render(self) -> bytes:
         """Return the plan as its file holds it."""

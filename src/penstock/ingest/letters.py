@@ -84,13 +84,18 @@ def event_times(raw: pa.Table) -> pa.ChunkedArray:
     return compute.multiply(raw["timestamp_ms"], pa.scalar(_MS_TO_US, pa.int64())).cast(_TIMESTAMP)
 
 
+_WHY = {
+    False: "were deleted on the cluster before they were read",
+    True: "were given up: what holds them is not declared any more",
+}
+
+
 def of_gaps(gaps: Sequence[Gap]) -> pa.Table:
     """Return a letter for each gap, at its first offset."""
     return pa.Table.from_pylist(
         [
             {
-                "reason": f"{gap.records} offsets from here were deleted on the cluster before "
-                "they were read",
+                "reason": f"{gap.records} offsets from here {_WHY[gap.given_up]}",
                 "cluster": gap.partition.cluster,
                 "topic": gap.partition.topic,
                 "partition": gap.partition.number,

@@ -67,6 +67,8 @@ class Obeying:
         match order.kind:
             case Asked.COMPACT:
                 self._committing.engine.tidy()
+            case Asked.RESET if order.without:
+                pass  # no planned batch waits for that cluster: there is nothing to give up
             case Asked.RESET:
                 progress = self._reset(order, progress)
             case Asked.REPLAY:

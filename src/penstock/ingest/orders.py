@@ -31,7 +31,7 @@ class Kind(StrEnum):
     """What is asked."""
 
     RESET = "reset"
-    """Go on from the records of a time."""
+    """Go on from the records of a time, or without what a cluster that is gone holds."""
     REPLAY = "replay"
     """Try the dead letters again."""
     COMPACT = "compact"
@@ -45,11 +45,13 @@ class Order:
     Attributes:
         name: unique, in the order of asking.
         timestamp_ms: for a reset, the time to go on from.
+        without: for a reset, in place of a time: the cluster whose planned records are given up.
     """
 
     name: str
     kind: Kind
     timestamp_ms: int = 0
+    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,15 @@ class Orders:
         """Ask that it goes on."""
         self.place.delete(_PAUSE, lasting=True)
 
-    def ask(self, kind: Kind, *, timestamp_ms: int = 0) -> Order:
+    def ask(self, kind: Kind, *, timestamp_ms: int = 0, without: str = "") -> Order:
         """Ask for something; return the order.
 
         Raises:
             NotReady: when the storage fails.
         """
         name = f"{time.time_ns():020}-{secrets.token_hex(2)}"
-        order = Order(name=name, kind=kind, timestamp_ms=timestamp_ms)
-        told = {"kind": kind.value, "timestamp_ms": timestamp_ms}
+        order = Order(name=name, kind=kind, timestamp_ms=timestamp_ms, without=without)
+        told = {"kind": kind.value, "timestamp_ms": timestamp_ms, "without": without}
         self.place.put(f"{_DIRECTORY}/{name}.json", json.dumps(told).encode())
         return order
 
@@ -113,6 +115,7 @@ class Orders:
             name=name.rpartition("/")[2].removesuffix(".json"),
             kind=Kind(told["kind"]),
             timestamp_ms=told["timestamp_ms"],
+            without=told.get("without", ""),
         )
 
 

@@ -73,11 +73,16 @@ Positions = Mapping[Partition, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Records that were deleted on the cluster before they were read: ``first <= o < end``."""
+    """Records that were deleted on the cluster before they were read: ``first <= o < end``.
+
+    Attributes:
+        given_up: whether they may be there still, and a person gave them up.
+    """
 
     partition: Partition
     first: int
     end: int
+    given_up: bool = False
 
     @property
     def records(self) -> int:

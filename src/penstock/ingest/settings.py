@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +92,23 @@ class Settings:
     limits: Limits = Limits()
 
     @property
-    def lake(self) -> Path:
-        """Return the directory that relative table paths are below."""
-        return self.home / "lake"
+    def lake(self) -> Path | str:
+        """Return the directory or the URL that relative table paths are below.
+
+        It is ``PENSTOCK_LAKE``, else what `penstock up --lake` was told in this home, else
+        ``<home>/lake``.
+        """
+        return os.environ.get("PENSTOCK_LAKE") or _noted_lake(self.home) or self.home / "lake"
 
     @property
     def state(self) -> Path:
         """Return the directory of what this process writes about itself."""
         return self.home / "ingest"
+
+
+def _noted_lake(home: Path) -> str:
+    try:
+        noted = json.loads((home / "lake.json").read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ""
+    return str(noted.get("root", "")) if isinstance(noted, dict) else ""

@@ -4,7 +4,8 @@ Attempt.run ─▶ Progress, Progress, … ─ anything failed: wait, begin anew
 
 Guarantee: nothing that was read is taken for landed before the table's own log says so; after any
 failure the next try begins from what the log says. A failure that waiting cannot mend (a refusal, a
-wrong declaration, too much poison) stops the table and says so; other tables go on.
+wrong declaration, too much poison) stops the table and says so; other tables go on. One that waits for
+a person's decision is stopped, too, and looks for the decision.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from penstock.errors import Conflict, NotReady, PenstockError, RemoteError
 from penstock.ingest.attempts import Attempt
 from penstock.ingest.engines.opening import Spark
+from penstock.ingest.giving_up import Blocked
 from penstock.ingest.progress import Progress, State
 from penstock.ingest.settings import Limits
 from penstock.model import tables
@@ -87,7 +89,8 @@ class Worker:
                 self._ingest()
             except (NotReady, Conflict, RemoteError) as error:
                 failures = 1 if self.progress.committed_at != committed_at else failures + 1
-                self._report(State.WAITING, error)
+                decided = State.STOPPED if isinstance(error, Blocked) else State.WAITING
+                self._report(decided, error)
                 self._stopping.wait(self._backoff_s(failures))
             except PenstockError as error:
                 self._report(State.STOPPED, error)

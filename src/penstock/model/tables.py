@@ -8,6 +8,7 @@ from enum import StrEnum
 from penstock.model import types
 
 __all__ = [
+    "EMBEDDED",
     "Bootstrap",
     "Column",
     "Compaction",
@@ -82,12 +83,17 @@ class Truncation(StrEnum):
     """Delete every row."""
 
 
+EMBEDDED = "embedded"
+"""In place of a registry's URL: the one of where the table runs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
     """How a record's value becomes columns.
 
     Attributes:
-        registry: URL of the schema registry, Confluent's API; empty where none is used.
+        registry: URL of the schema registry, Confluent's API, or `EMBEDDED`; empty where none is
+            used.
         subject: in the registry, for the columns; else ``<topic>-value``.
         descriptor: path or URL of a ``FileDescriptorSet`` or an Avro schema, where it is not from
             a registry.

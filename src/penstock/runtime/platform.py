@@ -1,18 +1,19 @@
 """Which processes make the platform on one machine.
 
     estate ─▶ its embedded clusters ─▶ brokers ───────────────┐
-              topic host-metrics ────▶ agent      (layer 2)    ├─▶ supervised.Service …
+              topic host-metrics ────▶ agent                   ├─▶ supervised.Service …
               tables ────────────────▶ ingest                  │
               connectors ────────────▶ Connect, its manager    │
+    --registry ──────────────────────▶ registry                │
     always ──────────────────────────▶ control ───────────────┘
 
-Decides and describes; starts nothing.
+Decides and describes, and fetches what is described; starts nothing.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from typing import Any
 import penstock.runtime
 from penstock.control import declare
 from penstock.kafka import probes
-from penstock.model.connectors import Kind
+from penstock.model.connectors import Connector, Kind
 from penstock.runtime import (
+    artifacts,
     connect,
     files,
     java,
@@ -30,17 +32,24 @@ from penstock.runtime import (
     plugins,
     ports,
     processes,
+    registry,
 )
 from penstock.runtime.supervised import Service
 
 __all__ = [
+    "Asked",
     "Platform",
     "bare",
     "first_services",
     "further_services",
+    "ingest",
+    "kinds",
+    "manager",
     "of_estate",
     "prepare",
     "quickstart_directory",
+    "registry_service",
+    "workers",
 ]
 
 _METRICS_TOPIC = "host-metrics"
@@ -57,8 +66,9 @@ class Platform:
         estate: the files to apply; none for bare clusters.
         first_only: whether the estate is only for a home that has none yet.
         agent: whether this machine's metrics are produced.
-        ingest: whether tables are fed.
-        connect: the embedded clusters that connectors run beside, each with what these connect.
+        ingest: whether tables are fed from the start.
+        registry: whether a schema registry runs; None for as before.
+        lake: directory or URL that relative table paths are below; empty for as before.
     """
 
     clusters: tuple[str, ...]
@@ -66,7 +76,21 @@ class Platform:
     first_only: bool = False
     agent: bool = False
     ingest: bool = False
-    connect: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
+    registry: bool | None = None
+    lake: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the estate that is applied asks for, beside clusters.
+
+    Attributes:
+        tables: whether there is any.
+        connectors: the clusters that connectors run beside, each with what these connect.
+    """
+
+    tables: bool = False
+    connectors: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
 
 
 def quickstart_directory() -> Path:
@@ -91,12 +115,16 @@ def of_estate(estate: Path | None) -> Platform:
         first_only=estate is None,
         agent=any(topic.name == _METRICS_TOPIC for topic in declared.topics.values()),
         ingest=bool(declared.tables),
-        connect={
-            name: frozenset(c.kind for c in declared.connectors.values() if c.cluster == name)
-            for name in embedded
-            if any(c.cluster == name for c in declared.connectors.values())
-        },
     )
+
+
+def kinds(connectors: Iterable[Connector], *, among: Collection[str]) -> dict[str, frozenset[Kind]]:
+    """Return what is connected beside each of the clusters that have a connector."""
+    found: dict[str, frozenset[Kind]] = {}
+    for one in connectors:
+        if one.cluster in among:
+            found[one.cluster] = found.get(one.cluster, frozenset()) | {one.kind}
+    return found
 
 
 def bare(count: int) -> Platform:
@@ -151,9 +179,7 @@ def further_services(
     if platform.agent:
         services.append(_worker("agent", "agent", "host-metrics", home=home))
     if platform.ingest:
-        services.append(_worker("ingest", "ingest", home=home))
-    if platform.connect:
-        services += _connect(platform.connect, home)
+        services.append(ingest(home))
     if not distribution.aot_cache.exists():
         services.append(_aot_cache(home))
     return services
@@ -190,21 +216,47 @@ def _worker(name: str, *command: str, home: Path) -> Service:
     return Service(name=name, spec=spec, layer=_WORKERS)
 
 
-def _connect(wanted: Mapping[str, frozenset[Kind]], home: Path) -> list[Service]:
-    """Return a Connect group beside each of the clusters, and the process that manages them."""
-    jars = plugins.worker_jars()
+def ingest(home: Path) -> Service:
+    """Return the process that feeds tables."""
+    return _worker("ingest", "ingest", home=home)
+
+
+def manager(home: Path) -> Service:
+    """Return the process that manages connectors."""
+    return _worker("connect", "connect", home=home)
+
+
+def workers(
+    home: Path,
+    cluster: str,
+    kinds: Iterable[Kind],
+    *,
+    progress: artifacts.Progress | None = None,
+) -> list[Service]:
+    """Return the Connect group beside a cluster, with the plug-ins of these kinds fetched.
+
+    Raises:
+        PenstockError: as `plugins.directories`, `plugins.worker_jars` and `connect.prepare`.
+    """
     known: dict[str, Any] = files.read_json(home / "clusters.json", default={})
-    services = [_worker("connect", "connect", home=home)]
-    for name, kinds in wanted.items():
-        group = connect.prepare(
-            home,
-            name,
-            bootstrap=known[name]["bootstrap"]["plaintext"],
-            brokers=kraft.existing_brokers(home, name) or 1,
-            plugins=plugins.directories(plugins.needed(kinds)),
-        )
-        services += connect.services(home, group, jars=jars)
-    return services
+    group = connect.prepare(
+        home,
+        cluster,
+        bootstrap=known[cluster]["bootstrap"]["plaintext"],
+        brokers=kraft.existing_brokers(home, cluster) or 1,
+        plugins=plugins.directories(plugins.needed(kinds), progress=progress),
+    )
+    return connect.services(home, group, jars=plugins.worker_jars(progress))
+
+
+def registry_service(home: Path, *, progress: artifacts.Progress | None = None) -> Service:
+    """Return the schema registry, fetched.
+
+    Raises:
+        PenstockError: as `registry.install` and `registry.prepare`.
+    """
+    installed = registry.install(progress)
+    return registry.service(home, registry.prepare(home), installed=installed)
 
 
 def _aot_cache(home: Path) -> Service:

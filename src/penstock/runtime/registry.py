@@ -1,5 +1,6 @@
 """A schema registry on this machine: Apicurio, which answers Confluent's API.
 
+    --registry ─choose─▶ <home>/registry.json: its URL, and that it is to run
     lock ─fetch, unpack once─▶ <cache>/registry/…
     home ─prepare─▶ ports, <home>/registry ─▶ Registry ─service─▶ supervised.Service   (`penstock up`)
                                                        └─start──▶ Running              (tests)
@@ -21,10 +22,10 @@ from pathlib import Path
 import httpx
 
 from penstock.errors import NotReady
-from penstock.runtime import artifacts, java, plugins, ports, processes
+from penstock.runtime import artifacts, files, java, plugins, ports, processes
 from penstock.runtime.supervised import Service
 
-__all__ = ["Registry", "Running", "install", "prepare", "service", "start"]
+__all__ = ["Registry", "Running", "choose", "install", "prepare", "service", "start"]
 
 VERSION = "3.3.3"
 
@@ -98,6 +99,25 @@ def install(progress: artifacts.Progress | None = None) -> Path:
     directory = artifacts.cache_directory() / "registry"
     directory.mkdir(parents=True, exist_ok=True)
     return plugins.unpacked(archive, directory / name)
+
+
+def choose(home: Path, wanted: bool | None) -> bool:
+    """Remember whether the home has a registry, and return it.
+
+    Args:
+        home: the directory of all state.
+        wanted: whether it shall have one from now on; None for as before. One that is given up
+            keeps its schemas.
+
+    Raises:
+        NotReady: when no port is left.
+    """
+    noted = home / "registry.json"
+    if wanted:
+        files.write_json(noted, {"url": prepare(home).url})
+    elif wanted is not None:
+        noted.unlink(missing_ok=True)
+    return noted.exists()
 
 
 def prepare(home: Path) -> Registry:

@@ -141,12 +141,16 @@ class Status:
     Attributes:
         state: ``up``, ``starting`` or ``down``.
         notes: what went wrong at the start without ending it.
+        doing: what is being fetched, or could not be; empty for nothing.
+        registry: the schema registry's URL; empty where none runs.
     """
 
     home: str
     state: str
     pid: int | None
     notes: tuple[str, ...]
+    doing: str = ""
+    registry: str = ""
     control: ControlStatus
     clusters: tuple[ClusterStatus, ...]
     processes: tuple[ProcessStatus, ...]
@@ -189,6 +193,8 @@ def gather(home: Path) -> Status:
         state=_state(session, clusters, running),
         pid=supervisor.pid if supervisor else None,
         notes=tuple(session.get("notes", ())),
+        doing=str(session.get("doing", "")),
+        registry=_registry(home, running),
         control=told.control,
         clusters=clusters,
         processes=tuple(running.values()),
@@ -221,6 +227,12 @@ def _processes(home: Path, *, supervised: bool) -> dict[str, ProcessStatus]:
         )
         for name, record in processes.recorded(home).items()
     }
+
+
+def _registry(home: Path, running: Mapping[str, ProcessStatus]) -> str:
+    there = "registry" in running and running["registry"].state != "down"
+    noted = files.read_json(home / "registry.json", default={})
+    return str(noted.get("url", "")) if there else ""
 
 
 def _ask_control(home: Path) -> _Told:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _STEP_S = 0.05
 _STALE_WITHIN_S = 5.0
+_DOWN_WITHIN_S = 60.0
 
 
 class Supervisor:
@@ -52,6 +53,8 @@ class Supervisor:
     def add(self, services: Iterable[Service]) -> None:
         """Look after these too, from now on."""
         with self._lock:
+            if self._closing.is_set():
+                return
             for service in services:
                 self._supervised[service.name] = Supervised(
                     service,
@@ -63,6 +66,21 @@ class Supervisor:
     def start(self) -> None:
         """Begin to start processes."""
         self._thread.start()
+
+    def restart(self, names: Collection[str]) -> None:
+        """End these processes in order, and start them anew once all of them have ended."""
+        with self._lock:
+            asked = [self._supervised[name] for name in names]
+        deadline = self._clock() + _DOWN_WITHIN_S
+        # What ends under a hold did not crash.
+        with holds.hold(self._home, names, for_s=_DOWN_WITHIN_S):
+            processes.terminate(
+                [one.child for one in asked if one.child is not None],
+                within_s=max((one.service.stop_within_s for one in asked), default=0.0),
+            )
+            while any(one.state is not State.HELD for one in asked):
+                if self._clock() > deadline or self._closing.wait(_STEP_S):
+                    return
 
     def states(self) -> dict[str, State]:
         """Return the state of each process."""

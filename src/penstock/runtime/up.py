@@ -1,7 +1,8 @@
 """`penstock up`, without its terminal: from nothing to a running platform, and back.
 
     Kafka fetched ─▶ one supervisor a home ─▶ files, ports ─▶ brokers and control
-        ─▶ all ready ─▶ first estate ─▶ agent, ingest, AOT cache ─▶ settled … closed
+        ─▶ all ready ─▶ first estate ─▶ agent, ingest, AOT cache, what the estate asks for
+        ─▶ settled ─▶ what the estate comes to ask for (`following`) … closed
 
 Whoever calls owns the terminal and the signals, and closes. A first estate that is refused is
 noted, and takes nothing down.
@@ -12,19 +13,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from penstock.errors import PenstockError
-from penstock.runtime import artifacts, files, first_estate, kafka, platform, processes
+from penstock.runtime import artifacts, files, first_estate, kafka, platform, processes, registry
+from penstock.runtime.following import Follower
 from penstock.runtime.supervised import Service, State
 from penstock.runtime.supervisor import Supervisor, only_one
 
 __all__ = ["Session", "running"]
 
 _READY_WITHIN_S = 300.0
-_WORKERS_READY_WITHIN_S = 30.0
+_WORKERS_READY_WITHIN_S = 60.0
 _POLL_S = 0.05
 
 
@@ -50,7 +53,12 @@ class Session:
         self._supervisor = supervisor
         self._distribution = distribution
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._settle, name="first-estate", daemon=True)
+        self._doing = ""
+        self._settled = False
+        self._follower = Follower(
+            home, wanted, supervisor=supervisor, tell=self._tell, closing=self._closing
+        )
+        self._thread = threading.Thread(target=self._run, name="settle-and-follow", daemon=True)
 
     def start(self, *, brokers: int | None) -> None:
         """Start the processes; the rest follows in the background.
@@ -76,6 +84,18 @@ class Session:
         self._closing.set()
         self._supervisor.close()
 
+    def _run(self) -> None:
+        self._settle()
+        self._follower.run()
+
+    def _tell(self, doing: str) -> None:
+        if doing != self._doing and not self._closing.is_set():
+            self._doing = doing
+            self._announce()
+
+    def _announce(self) -> None:
+        _announce(self.home, settled=self._settled, notes=self.notes, doing=self._doing)
+
     def _settle(self) -> None:
         self._wait_ready(within_s=_READY_WITHIN_S)
         if self._closing.is_set():
@@ -85,8 +105,10 @@ class Session:
             self._wanted, self.home, distribution=self._distribution
         )
         self._supervisor.add(further)
+        self._follower.look()
         self._wait_ready(within_s=_WORKERS_READY_WITHIN_S)
-        _announce(self.home, settled=True, notes=self.notes)
+        self._settled = True
+        self._announce()
 
     def _wait_ready(self, *, within_s: float) -> None:
         deadline = time.monotonic() + within_s
@@ -135,6 +157,9 @@ def running(
     home = home.absolute()
     with only_one(home):
         _announce(home, settled=False)
+        if wanted.lake:
+            files.write_json(home / "lake.json", {"root": wanted.lake})
+        wanted = replace(wanted, registry=registry.choose(home, wanted.registry))
         distribution = kafka.install(progress)
         supervisor = Supervisor(home)
         session = Session(home, wanted, supervisor=supervisor, distribution=distribution)
@@ -146,6 +171,7 @@ def running(
             (home / "supervisor.json").unlink(missing_ok=True)
 
 
-def _announce(home: Path, *, settled: bool, notes: list[str] | None = None) -> None:
+def _announce(home: Path, *, settled: bool, notes: Sequence[str] = (), doing: str = "") -> None:
     me = processes.Identity.of(os.getpid()).as_record()
-    files.write_json(home / "supervisor.json", {**me, "settled": settled, "notes": notes or []})
+    told = {**me, "settled": settled, "notes": list(notes), "doing": doing}
+    files.write_json(home / "supervisor.json", told)

@@ -51,7 +51,7 @@ def _check_source(entry: Entry[TableDocument], said: set[str]) -> Iterator[Fault
             if len(found) != 1:
                 both = ", and has both" if found else ""
                 what = f"decoder: {kind} needs a registry or a descriptor{both}"
-                step = f"Write {{format: {kind}, registry: https://…}}, or descriptor: with a file."
+                step = f"Write {{format: {kind}, registry: https://…}}, registry: embedded, or a descriptor."
                 yield document.fault(loc, what, step)
             elif "subject" in said and "registry" not in said:
                 what = "decoder.subject: is of a registry, and there is none"
@@ -65,12 +65,12 @@ def _check_source(entry: Entry[TableDocument], said: set[str]) -> Iterator[Fault
 
 def _check_address(entry: Entry[TableDocument]) -> Iterator[Fault]:
     registry, loc = entry.model.decoder.registry, ("decoder", "registry")
-    if not registry:
+    if not registry or registry == tables.EMBEDDED:
         return
     address = split(registry)
     if address is None or address.scheme not in {"http", "https"} or not address.hostname:
         what = f"decoder.registry: {registry!r} is no address of a registry"
-        yield entry.document.fault(loc, what, "Write e.g. https://registry:8081.")
+        yield entry.document.fault(loc, what, "Write e.g. https://registry:8081, or embedded.")
     elif address.username or address.password:
         what = "decoder.registry: holds a user or a password, which a file must not"
         step = "Take it out, and give it to the process: PENSTOCK_REGISTRY_USERNAME and _PASSWORD."

@@ -108,7 +108,7 @@ class DecoderSpec(Part):
     format: tables.Format
     """What the value is written in."""
     registry: str = ""
-    """URL of the schema registry (Confluent's API)."""
+    """URL of the schema registry (Confluent's API), or `embedded`: that of `penstock up --registry`."""
     subject: str = ""
     """The registry's subject for the columns; else the topic's name and `-value`."""
     descriptor: str = ""

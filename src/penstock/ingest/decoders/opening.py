@@ -10,7 +10,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, NotReady
 from penstock.ingest import arrow_types
 from penstock.ingest.decoders.json import JsonDecoder
 from penstock.ingest.decoders.protocol import Decoder
@@ -95,6 +95,11 @@ def _registry_url(table: tables.Table) -> str:
         raise ConfigError(
             f"table {table.ident} is of {table.decoder.format}, and says nothing of its schema. "
             "Declare decoder.registry, or decoder.descriptor."
+        )
+    if table.decoder.registry == tables.EMBEDDED:
+        raise NotReady(
+            f"table {table.ident} has its schemas in the embedded registry, and none has run here. "
+            "Start it: penstock up --registry. Or name another: PENSTOCK_REGISTRY=https://…"
         )
     return table.decoder.registry
 

@@ -107,8 +107,8 @@ def spoiled(table: tables.Table, tally: Tally, found: pa.Table) -> DataError:
     example = found.slice(found.num_rows - 1).to_pylist()[0]
     return DataError(
         f"table {table.ident} stopped: {tally.poison} of the latest {tally.records} records cannot "
-        f"be read by its declaration, e.g. {example['reason']}. Correct the table's columns, or "
-        "raise its dead_letters.max_ratio to take such records for dead letters; it goes on where "
-        "it stopped.",
+        f"be read by its declaration, more than the {tally.ratio:.3g} it bears, e.g. "
+        f"{example['reason']}. Correct the table's columns, or raise its dead-letters.max-ratio to "
+        "take such records for dead letters; once applied, it goes on where it stopped.",
         origin="{cluster}/{topic}/{partition}/{offset}".format(**example),
     )
