@@ -14,7 +14,8 @@ from tests.ingest.merge.histories import histories
 from tests.ingest.merge.worlds import SCHEMA, Event, applied, rows_of, shop, table_of
 
 from penstock.errors import Conflict, Refused
-from penstock.ingest import locations, merging
+from penstock.ingest import landing, locations, merging, plan
+from penstock.ingest.settings import Limits
 from penstock.ingest.targets import merge
 from penstock.model import tables
 
@@ -315,3 +316,10 @@ def test_a_batch_that_the_join_has_no_room_for_is_merged(
     assert rows_in(target) == applied(changed)
     assert target.last == 2
     assert "2000 changes do not merge in 65536 bytes" in caplog.text
+
+
+def test_a_batch_to_merge_is_larger_within_what_memory_allows() -> None:
+    limits = Limits(batch_records=10, batch_bytes=1_000)
+    assert landing.bounds(shop(), limits) == plan.Bounds(records=100, size_bytes=2_000)
+    added = replace(shop(), mode=tables.TableMode.APPEND)
+    assert landing.bounds(added, limits) == plan.Bounds(records=10, size_bytes=1_000)
