@@ -134,7 +134,9 @@ def test_a_connector_applied_later_has_its_workers_started_and_says_what_it_wait
         assert status["pid"] == platform.started["pid"]
         (worker,) = [p for p in status["processes"] if p["name"] == "connect-primary-1"]
         assert worker["restarts"] == 0, "it was asked to end, and did not crash"
-        assert files.read_json(home / "connect/coming.json", default={"?": ""}) == {}
+        coming = home / "connect/coming.json"
+        # The worker answers before the platform has looked at it again.
+        wait_until(lambda: files.read_json(coming, default={"?": ""}) == {})
 
 
 def plugin_names(home: Path) -> set[str]:

@@ -164,7 +164,7 @@ def test_much_poison_stops_the_table_before_anything_is_written(make: Make, engi
     case = make()
     case.send([*good(20), *POISON])
     case.tally, patient = Tally(ratio=0.05, sample=10), case.tally
-    with pytest.raises(DataError, match=r"4 of the latest 24 .* raise its dead_letters"):
+    with pytest.raises(DataError, match=r"4 of the latest 24 .* raise its dead-letters"):
         case.step(engine)
     assert (case.rows(), case.letters()) == ([], [])
     case.tally = patient
