@@ -43,6 +43,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     # A topic that is made after the table is found within this time.
     "topic.metadata.refresh.interval.ms": 5_000,
     "reconnect.backoff.max.ms": 1_000,
+    # After a full buffer fetching goes on at once: a second later, which is librdkafka's own, a table
+    # that catches up would read one buffer a second.
+    "fetch.queue.backoff.ms": 20,
     # A table may be written to for long between two polls, and there is no group to leave.
     "max.poll.interval.ms": 24 * 3600 * 1000,
 }
