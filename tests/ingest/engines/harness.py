@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 from tests.ingest.worker_process import make_snapshot
@@ -39,6 +40,23 @@ READING = Reading(name="contract", queue_kib=8_192, ends=True)
 
 class Killed(BaseException):
     """What a kill is to the code it hits: no `except Exception` sees it."""
+
+
+def die_at_commit(monkeypatch: pytest.MonkeyPatch, engine: Any, *, after: bool = False) -> None:
+    """End the run before or after the commit of the rows; the batch's letters are written by then.
+
+    Spark takes a batch for good first, and finds out in that commit that it has poison.
+    """
+    commit = engine._target.commit
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        if named.get("count", 0) is None:
+            return commit(*arguments, **named)
+        if after:
+            commit(*arguments, **named)
+        raise Killed
+
+    monkeypatch.setattr(engine._target, "commit", dying)
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.engines.harness import Case, Killed
+from tests.ingest.engines.harness import Case, Killed, die_at_commit
 
 from penstock.errors import Conflict, DataError
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -124,7 +124,7 @@ def test_a_kill_neither_loses_nor_doubles(
         planned = case.plan(first)
         assert planned is not None
         if point != "planned":
-            die(monkeypatch, first, after=point == "committed")
+            die_at_commit(monkeypatch, first, after=point == "committed")
             with pytest.raises(Killed):
                 case.run(first, planned)
     monkeypatch.undo()
@@ -134,18 +134,6 @@ def test_a_kill_neither_loses_nor_doubles(
     assert again.records == 24
     case.step(engine)
     assert_each_record_is_told_once(case)
-
-
-def die(monkeypatch: pytest.MonkeyPatch, engine: Any, *, after: bool) -> None:
-    """End the run before or after the commit of the rows; the letters are written by then."""
-    commit = engine._target.commit
-
-    def dying(*arguments: Any, **named: Any) -> None:
-        if after:
-            commit(*arguments, **named)
-        raise Killed
-
-    monkeypatch.setattr(engine._target, "commit", dying)
 
 
 def test_a_batch_that_is_run_again_after_its_commit_is_refused(make: Make, engine: str) -> None:
@@ -189,6 +177,20 @@ def test_records_that_are_gone_are_told_as_gaps(make: Make, engine: str) -> None
     assert all("deleted on the cluster" in reason for reason in told.values())
     offsets = sorted((row["part"], row["place"]) for row in case.rows())
     assert offsets == sorted(itertools.product((0, 1), (0, 1, 2, 3, 7)))
+
+
+def test_poison_after_good_batches_is_told_by_the_same_engine(make: Make, engine: str) -> None:
+    """Spark writes a batch straight through until one has poison, and again when one has none."""
+    case = make()
+    with case.engine(engine) as opened:
+        for number, bad in enumerate([[], POISON, [], POISON, []]):
+            case.send([*good(10, first=10 * number), *bad])
+            planned = case.plan(opened)
+            assert planned is not None
+            report = case.run(opened, planned)
+            assert (report.records, report.letters) == (10 + len(bad), len(bad))
+            assert report.outcome.inserted == 10
+    assert_each_record_is_told_once(case)
 
 
 def test_a_table_goes_from_engine_to_engine_in_mid_stream(make: Make) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from tests.ingest.engines import formats
 from tests.ingest.engines.formats import HUGE, LARGE, Event, Format, Ground, Value
-from tests.ingest.engines.harness import Case, Killed
+from tests.ingest.engines.harness import Case, Killed, die_at_commit
 
 from penstock.errors import Conflict
 from penstock.ingest.engines import Report
@@ -136,7 +136,7 @@ def test_records_are_rows_or_letters_once_whatever_happens(
     with case.engine(other) as killed:
         planned = case.plan(killed)
         assert planned is not None
-        monkeypatch.setattr(killed._target, "commit", die)  # type: ignore[attr-defined]
+        die_at_commit(monkeypatch, killed)
         with pytest.raises(Killed):
             case.run(killed, planned)
     assert len(case.letters()) == len(told.bad)
@@ -190,10 +190,6 @@ def send(
 def assert_counted(report: Report | None, sent: tuple[int, int]) -> None:
     assert report is not None
     assert (report.records, report.letters) == sent
-
-
-def die(*_: Any, **__: Any) -> None:
-    raise Killed
 
 
 def assert_told_once(case: Case, how: Format, told: Told) -> None:

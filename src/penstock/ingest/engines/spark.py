@@ -2,6 +2,7 @@
 
     BatchPlan N ─ranges, less what is gone─▶ Spark reads Kafka ─Pipeline in its Python workers─▶
       rows + letters, kept ─1─▶ dead letters, txn N ─2─▶ SparkTarget.commit(N): append or MERGE, txn N
+      rows alone, append, nothing to tell ─▶ SparkTarget.commit(N); poison ─▶ nothing written, as above
 
 Guarantee: as `engines` says, and the same rows as the embedded engine: the pipeline, the folding of
 changes and the ledger are the same code, and either engine goes on where the other stopped. This
@@ -10,13 +11,14 @@ process looks at offsets and at the table's log; records pass through Spark alon
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from penstock.errors import Conflict
+from penstock.errors import Conflict, DataError
 from penstock.ingest import letters
 from penstock.ingest.engines import Report, spark_pipeline, spark_sources, spoiled
 from penstock.ingest.engines.spark_offsets import Offsets, Span, missing, next_batch
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 __all__ = ["SparkEngine", "open_engine"]
+
+_log = logging.getLogger(__name__)
 
 
 def open_engine(
@@ -110,6 +114,7 @@ class SparkEngine:
         self._sources = sources
         self._records = records
         self._spans: dict[Partition, Span] = {}
+        self._clean = table.mode is tables.TableMode.APPEND
         self.record_ids = self._pipeline.record_ids
 
     @property
@@ -168,6 +173,29 @@ class SparkEngine:
         if raw is None:
             self._tell(plan, letters.FOUND.empty_table(), lost)
             return Report(records=0, letters=0, outcome=self._nothing(plan.number))
+        if self._clean and not plan.gaps and not lost:
+            try:
+                return self._written_through(plan, raw)
+            except DataError as error:
+                _log.info("batch %d of %s has poison: %s", plan.number, self._table.ident, error)
+        return self._written_apart(plan, raw, lost)
+
+    def _written_through(self, plan: BatchPlan, raw: DataFrame) -> Report:
+        """Write rows as they are made, and nothing if any record is poison.
+
+        Letters come before rows, and which records are letters is known only when all are read:
+        the other way keeps what it reads, which costs a quarter of its CPU.
+
+        Raises:
+            DataError: when one is.
+        """
+        rows = spark_pipeline.clean(raw, self._table, self._pipeline.schema)
+        outcome = self._target.commit(plan.number, rows, count=None)
+        self._tally = self._tally.add(records=outcome.inserted, poison=0)
+        return Report(records=outcome.inserted, letters=0, outcome=outcome)
+
+    def _written_apart(self, plan: BatchPlan, raw: DataFrame, lost: Sequence[Gap]) -> Report:
+        """Keep rows and letters, write the letters, then the rows."""
         made = spark_pipeline.transformed(raw, self._table, self._pipeline.schema)
         with translated(f"batch {plan.number} of {self._table.ident}"), kept(made) as frame:
             counts = spark_pipeline.counts(frame)
@@ -182,6 +210,8 @@ class SparkEngine:
                 else self._nothing(plan.number)
             )
         self._tally = tally
+        # Where there was poison there will be more: then trying is reading twice.
+        self._clean = self._table.mode is tables.TableMode.APPEND and not counts.letters
         return Report(records=counts.records, letters=counts.letters, outcome=outcome)
 
     def _nothing(self, number: int) -> Outcome:

@@ -68,7 +68,7 @@ class MergeTarget:
         self._tombstones = uri(place.child("_penstock/tombstones"))
         self._session = session
 
-    def commit(self, number: int, rows: DataFrame, *, count: int) -> Outcome:
+    def commit(self, number: int, rows: DataFrame, *, count: int | None) -> Outcome:
         """Change the rows and write the batch's number as one.
 
         Raises:

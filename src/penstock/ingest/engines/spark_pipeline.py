@@ -2,6 +2,7 @@
 
     RAW ─mapInArrow: Pipeline.transform a batch─▶ rows with a null _letter, letters with null columns
                                                └─▶ how many records are neither, where any are
+    RAW ─mapInArrow─▶ rows alone, or a failure at the first letter
 
 One pass makes both, since a second would read Kafka again. The driver opens the pipeline once to
 know its columns; each worker opens its own from the declaration, which is all that travels.
@@ -15,15 +16,26 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from penstock.errors import DataError
 from penstock.ingest import arrow_types, letters
-from penstock.ingest.pipeline import Pipeline
+from penstock.ingest.pipeline import Pipeline, Transformed
 from penstock.ingest.records import RAW
 from penstock.model import tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["LETTER", "Counts", "counts", "ddl", "letters_of", "nullable", "rows_of", "transformed"]
+__all__ = [
+    "LETTER",
+    "Counts",
+    "clean",
+    "counts",
+    "ddl",
+    "letters_of",
+    "nullable",
+    "rows_of",
+    "transformed",
+]
 
 LETTER = "_letter"
 """Column that holds a dead letter; null for a row. Without a reason it is no letter: its offset is
@@ -49,6 +61,18 @@ def transformed(raw: DataFrame, table: tables.Table, rows: pa.Schema) -> DataFra
     """
     packed = nullable(rows).append(pa.field(LETTER, pa.struct(nullable(letters.FOUND))))
     return raw.mapInArrow(_Transform(table, packed), ddl(packed))
+
+
+def clean(raw: DataFrame, table: tables.Table, rows: pa.Schema) -> DataFrame:
+    """Return the rows of records that are all good: what computes it fails with DataError if not.
+
+    Args:
+        raw: as `records.RAW`.
+        table: the declaration.
+        rows: the pipeline's schema.
+    """
+    schema = nullable(rows)
+    return raw.mapInArrow(_Clean(table, schema), ddl(schema))
 
 
 def rows_of(frame: DataFrame) -> DataFrame:
@@ -103,9 +127,7 @@ class _Transform:
         self._packed = packed
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        pipeline = Pipeline(self._table)
-        for batch in batches:
-            made = pipeline.transform(pa.Table.from_batches([batch]).cast(RAW))
+        for batch, made in _made(self._table, batches):
             yield from self._packed_rows(made.rows)
             neither = batch.num_rows - made.rows.num_rows - made.letters.num_rows
             if made.letters.num_rows or neither:
@@ -127,14 +149,38 @@ class _Transform:
         return self._batches([*none, whole])
 
     def _batches(self, columns: list[pa.Array]) -> Iterable[pa.RecordBatch]:
-        typed = [
-            column.cast(field.type) if column.type != field.type else column
-            for column, field in zip(columns, self._packed, strict=True)
-        ]
-        batches: list[pa.RecordBatch] = pa.Table.from_arrays(
-            typed, schema=self._packed
-        ).to_batches()
-        return batches
+        return _typed(columns, self._packed)
+
+
+class _Clean:
+    """What Spark pickles and calls, once a task, where it takes all records for good."""
+
+    def __init__(self, table: tables.Table, schema: pa.Schema) -> None:
+        self._table = table
+        self._schema = schema
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _, made in _made(self._table, batches):
+            if made.letters.num_rows:
+                raise DataError(made.letters["reason"][0].as_py())
+            yield from _typed(made.rows.columns, self._schema)
+
+
+def _made(
+    table: tables.Table, batches: Iterable[pa.RecordBatch]
+) -> Iterator[tuple[pa.RecordBatch, Transformed]]:
+    pipeline = Pipeline(table)
+    for batch in batches:
+        yield batch, pipeline.transform(pa.Table.from_batches([batch]).cast(RAW))
+
+
+def _typed(columns: list[pa.Array], schema: pa.Schema) -> list[pa.RecordBatch]:
+    typed = [
+        column.cast(field.type) if column.type != field.type else column
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    batches: list[pa.RecordBatch] = pa.Table.from_arrays(typed, schema=schema).to_batches()
+    return batches
 
 
 def _number(neither: int) -> pa.Table:

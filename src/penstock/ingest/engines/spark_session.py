@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock import extras
-from penstock.errors import ConfigError, Conflict, NotReady, PenstockError
+from penstock.errors import ConfigError, Conflict, DataError, NotReady, PenstockError
 from penstock.ingest.engines import spark_jvm
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _ARROW_RECORDS = 50_000
 _ARROW_BYTES = 64 * 2**20
 _CONFLICT = re.compile(r"Concurrent\w+Exception|DELTA_CONCURRENT|\[DELTA_.*CONFLICT")
 _CONFIG_ERROR = re.compile(r"penstock\.errors\.ConfigError: (.*)")
+_DATA_ERROR = re.compile(r"penstock\.errors\.DataError: (.*)")
 
 # What may be set on a session whose server somebody else has started.
 _SESSION: Mapping[str, str] = {
@@ -200,6 +201,7 @@ def translated(what: str) -> Iterator[None]:
     Raises:
         Conflict: when Delta refused the commit because of another one.
         ConfigError: when the pipeline in a worker said the declaration cannot work.
+        DataError: when a worker that takes records for good met one that is not.
         NotReady: for every other failure: Spark's and the storage's, which the next try may mend.
     """
     from py4j.protocol import (  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
@@ -216,6 +218,8 @@ def translated(what: str) -> Iterator[None]:
 def _explained(what: str, text: str) -> PenstockError:
     if (told := _CONFIG_ERROR.search(text)) is not None:
         return ConfigError(told[1].strip())
+    if (told := _DATA_ERROR.search(text)) is not None:
+        return DataError(told[1].strip())
     reason = " ".join(text.split())[:400]
     if _CONFLICT.search(text):
         return Conflict(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 import pyarrow as pa
 
 from penstock.ingest import ledger, targets
-from penstock.ingest.engines.spark_commits import committing, uri
+from penstock.ingest.engines.spark_commits import committing, observed, uri
 from penstock.ingest.engines.spark_session import translated
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Outcome, Target
@@ -36,13 +36,14 @@ class SparkTarget(Protocol):
     def inner(self) -> Target:
         """Return the embedded target of the same table, for everything but rows."""
 
-    def commit(self, number: int, rows: DataFrame, *, count: int) -> Outcome:
+    def commit(self, number: int, rows: DataFrame, *, count: int | None) -> Outcome:
         """Write the rows and the batch's number as one.
 
         Args:
             number: of the batch; one above the table's last.
             rows: as the pipeline makes them.
-            count: how many; at least one.
+            count: how many; at least one. None where writing them is what counts them, which only
+                a table that grows takes.
 
         Raises:
             Conflict: when another process has moved the table on.
@@ -63,19 +64,22 @@ class AppendTarget:
         self._app_id = ledger.app_id(table)
         self._uri = uri(place)
 
-    def commit(self, number: int, rows: DataFrame, *, count: int) -> Outcome:
+    def commit(self, number: int, rows: DataFrame, *, count: int | None) -> Outcome:
         """Write the rows and the batch's number as one."""
         before = self.inner.files
+        # Rows that are not counted are not made yet: fewer files would be fewer tasks making them.
+        few = rows if count is None else rows.coalesce(-(-count // _ROWS_A_FILE))
         with translated(self._uri), committing(self.inner, number):
+            counted, written = observed(few)
             (
-                rows.coalesce(-(-count // _ROWS_A_FILE))
-                .write.format("delta")
+                written.write.format("delta")
                 .mode("append")
                 .option("txnAppId", self._app_id)
                 .option("txnVersion", number)
                 .save(self._uri)
             )
-        return Outcome(inserted=count, files_added=max(0, self.inner.files - before))
+            inserted = counted()
+        return Outcome(inserted=inserted, files_added=max(0, self.inner.files - before))
 
 
 def open_target(
