@@ -1,6 +1,6 @@
 """``make bench``: measure everything, write ``docs/benchmarks.json`` and ``docs/benchmarks.md``.
 
-    each module's run() ─▶ rows ─▶ docs/benchmarks.json ─▶ docs/benchmarks.md
+    each module's run() ─▶ row after row ─▶ docs/benchmarks.json ─▶ docs/benchmarks.md
 
 ``python -m bench sdk latency`` measures only those and keeps the other rows as they were.
 """
@@ -12,7 +12,6 @@ import datetime as dt
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,22 +53,21 @@ def main() -> None:
     results = json.loads(JSON.read_text()) if JSON.exists() else {}
     for name in names:
         print(f"== {name}", flush=True)
-        results[name] = _measure(import_module(BENCHES[name][0]).run)
-        for row in results[name]["rows"]:
+        results[name] = measured = _beginning()
+        for row in import_module(BENCHES[name][0]).run():
             print("  ", _line(row), flush=True)
-        JSON.write_text(json.dumps(results, indent=2) + "\n")
-        PAGE.write_text(_page(results))
+            measured["rows"].append(row)
+            JSON.write_text(json.dumps(results, indent=2) + "\n")
+            PAGE.write_text(_page(results))
     print(f"written: {PAGE.relative_to(ROOT)}, {JSON.relative_to(ROOT)}")
 
 
-def _measure(run: Callable[[], Sequence[Row]]) -> dict[str, Any]:
-    load_before = os.getloadavg()[0]
-    rows = list(run())
+def _beginning() -> dict[str, Any]:
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": _machine(),
-        "load_before": round(load_before, 2),
-        "rows": rows,
+        "load_before": round(os.getloadavg()[0], 2),
+        "rows": [],
     }
 
 

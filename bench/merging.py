@@ -60,9 +60,8 @@ TABLE = tables.Table(
 )
 
 
-def run() -> list[Row]:
+def run() -> Iterator[Row]:
     """Measure every size."""
-    found: list[Row] = []
     logged_s: list[float] = []
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
         for size in SIZES:
@@ -72,8 +71,7 @@ def run() -> list[Row]:
             measured |= _spark(Path(directory), locate("orders", lake=home), size)
             shutil.rmtree(home)
             logged_s.append(measured["log"])
-            found += _rows(size, measured, flat=logged_s[-1] / logged_s[0])
-    return found
+            yield from _rows(size, measured, flat=logged_s[-1] / logged_s[0])
 
 
 def measure(home: Path, size: int) -> dict[str, float]:
