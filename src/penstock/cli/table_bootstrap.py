@@ -45,8 +45,16 @@ def bootstrap(
         return
     origin = bootstrap_postgres.Origin(url=from_postgres, table=source_table, parallel=parallel)
     stopping = table_backfill.until_stopped()
-    with console.status(f"Copying {source_table} …"):
-        copy = bootstrap_postgres.copied(table, place, origin, stopping=stopping)
+    with console.status(f"Copying {source_table} …") as status:
+        copy = bootstrap_postgres.copied(
+            table,
+            place,
+            origin,
+            stopping=stopping,
+            progress=lambda done, of: status.update(
+                f"Copying {source_table}: range {done} of {of} …"
+            ),
+        )
     console.print(f"{copy.rows:,} rows of {copy.table} are copied")
     planned, files = bootstrap_postgres.planned(place, copy)
     load = Load(

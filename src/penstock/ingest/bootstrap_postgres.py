@@ -12,11 +12,12 @@ copy. Holds one transaction that only reads open in the source, for as long as t
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -86,7 +87,12 @@ class Copied:
 
 
 def copied(
-    table: tables.Table, place: Location, origin: Origin, *, stopping: threading.Event
+    table: tables.Table,
+    place: Location,
+    origin: Origin,
+    *,
+    stopping: threading.Event,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Copied:
     """Copy the source's table; return the copy that is there already when there is one.
 
@@ -95,6 +101,7 @@ def copied(
         place: of the table.
         origin: what to copy.
         stopping: gives up when set.
+        progress: told how many key ranges are copied, and of how many, by the copying threads.
 
     Raises:
         ConfigError: when the source has no such table or columns, or the table cannot be copied.
@@ -115,7 +122,7 @@ def copied(
             key = table.merge.primary_key
             first = _snapshot(connection, origin, columns, key=key, mark=sequence)
             ranges = first.bounds(range_rows=origin.range_rows)
-            marks = (sequence, taken_at_ms)
+            marks, done = (sequence, taken_at_ms), itertools.count(1)
 
             def copy(number: int) -> int:
                 own = list(enumerate(ranges))[number :: origin.parallel]
@@ -124,11 +131,14 @@ def copied(
                         sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported))
                     )
                     source = _snapshot(other, origin, columns, key=key, mark=sequence)
-                    return sum(
-                        _write(place, f"{directory}/{n:06}.parquet", source.read(bounds), marks)
-                        for n, bounds in own
-                        if not stopping.is_set()
-                    )
+                    rows = 0
+                    for n, bounds in own:
+                        if stopping.is_set():
+                            break
+                        file = f"{directory}/{n:06}.parquet"
+                        rows += _write(place, file, source.read(bounds), marks)
+                        progress(next(done), len(ranges))
+                    return rows
 
             with ThreadPoolExecutor(origin.parallel, thread_name_prefix="copy") as pool:
                 rows = sum(pool.map(copy, range(origin.parallel)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,22 @@ def load(table: tables.Table, lake: Path, copy: Copied) -> Load:
     )
 
 
-def copied(address: str, lake: Path, table: tables.Table | None = None, **options: Any) -> Copied:
+def copied(
+    address: str,
+    lake: Path,
+    table: tables.Table | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+    **options: Any,
+) -> Copied:
     origin = Origin(url=address, table="public.shop", range_rows=500, **options)
-    place = locate("shop", lake=lake)
-    stopping = threading.Event()
-    return bootstrap_postgres.copied(table or shop("t"), place, origin, stopping=stopping)
+    return bootstrap_postgres.copied(
+        table or shop("t"),
+        locate("shop", lake=lake),
+        origin,
+        stopping=threading.Event(),
+        progress=progress,
+    )
 
 
 def source_rows(connection: psycopg.Connection[Any]) -> dict[int, int]:
@@ -156,8 +167,10 @@ def test_a_copy_under_load_and_the_changes_come_to_the_source(
 def test_a_copy_is_cut_by_key_and_made_once(
     address: str, connection: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
-    copy = copied(address, tmp_path, parallel=3)
+    told: list[tuple[int, int]] = []
+    copy = copied(address, tmp_path, parallel=3, progress=lambda done, of: told.append((done, of)))
     assert copy.rows == ROWS
+    assert sorted(told) == [(n, len(told)) for n in range(1, len(told) + 1)]
     files = Files(locate("shop", lake=tmp_path).child(copy.directory))
     read = [files.read(part) for part in files.parts(part_rows=500)]
     assert {piece.num_rows for piece in read} == {500, 0}, (
