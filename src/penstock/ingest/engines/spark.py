@@ -11,6 +11,7 @@ process looks at offsets and at the table's log; records pass through Spark alon
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -153,7 +154,7 @@ class SparkEngine:
         self._target.inner.refresh()
         self._demand_next(plan)
         ranges, lost_now = missing(plan.ranges, self._offsets.look(plan.ranges), gaps=plan.gaps)
-        return self._carry_out(plan, self._read(ranges) if ranges else None, (*lost, *lost_now))
+        return self._carry_out(plan, ranges, (*lost, *lost_now))
 
     def tidy(self) -> Outcome:
         """Join small files and delete those nobody needs any more."""
@@ -164,12 +165,13 @@ class SparkEngine:
         self._offsets.close()
         let_go(self._session)
 
-    def _carry_out(self, plan: BatchPlan, raw: DataFrame | None, lost: Sequence[Gap]) -> Report:
-        if raw is None:
+    def _carry_out(
+        self, plan: BatchPlan, ranges: spark_sources.Ranges, lost: Sequence[Gap]
+    ) -> Report:
+        if not ranges:
             self._tell(plan, letters.FOUND.empty_table(), lost)
             return Report(records=0, letters=0, outcome=self._nothing(plan.number))
-        made = spark_pipeline.transformed(raw, self._table, self._pipeline.schema)
-        with translated(f"batch {plan.number} of {self._table.ident}"), kept(made) as frame:
+        with translated(f"batch {plan.number} of {self._table.ident}"), self._made(ranges) as frame:
             counts = spark_pipeline.counts(frame)
             tally = self._tally.add(records=counts.records, poison=counts.letters)
             if tally.spoiled:
@@ -183,6 +185,11 @@ class SparkEngine:
             )
         self._tally = tally
         return Report(records=counts.records, letters=counts.letters, outcome=outcome)
+
+    def _made(self, ranges: spark_sources.Ranges) -> AbstractContextManager[DataFrame]:
+        """Return rows and letters of the records, as they are kept while a batch is carried out."""
+        records = self._read(ranges)
+        return kept(spark_pipeline.transformed(records, self._table, self._pipeline.schema))
 
     def _nothing(self, number: int) -> Outcome:
         return self._target.inner.commit(number, self._pipeline.schema.empty_table())
