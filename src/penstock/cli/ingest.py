@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from penstock.cli.output import DEFAULT_HOME, HomeOption
+from penstock.errors import ConfigError
 from penstock.ingest.settings import Settings
 
 __all__ = ["register"]
@@ -45,19 +47,28 @@ def ingest(
             help="Spark's master, or sc://host:port, for tables with engine: spark.",
         ),
     ] = "local[*]",
+    spark_conf: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="PENSTOCK_SPARK_CONF",
+            help="A setting of Spark's, name=value; may be given again, in the variable with blanks "
+            "between. A secret belongs in the variable.",
+        ),
+    ] = None,
 ) -> None:
     """Land every declared table's topic in Delta Lake, each record exactly once.
 
     Runs until Ctrl-C or SIGTERM, which it follows after the commit it is in. A kill at any moment
     loses nothing and doubles nothing. How far each table is: penstock table status.
 
-    Exit codes: 0 stopped when asked, 3 the address to listen on is wrong, 4 its port is taken or a
-    table did not stop in time.
+    Exit codes: 0 stopped when asked, 3 the address to listen on or a setting is wrong, 4 the port is
+    taken or a table did not stop in time.
     """
     from penstock.ingest import process
     from penstock.runtime import spark as on_spark
     from penstock.telemetry import logs, prometheus
 
+    options = _settings(spark_conf or ())
     logs.set_up()
     prometheus.set_up("penstock-ingest")
     process.run(
@@ -66,6 +77,15 @@ def ingest(
             tables=frozenset(table or ()),
             control=control,
             listen=listen,
-            spark=lambda: on_spark.settings(home, master=spark),
+            spark=lambda: on_spark.settings(home, master=spark, options=options),
         )
     )
+
+
+def _settings(told: Sequence[str]) -> dict[str, str]:
+    if wrong := [each for each in told if not each.partition("=")[2]]:
+        raise ConfigError(
+            f"--spark-conf {wrong[0]!r} is not name=value. Write it as spark-submit's --conf, e.g. "
+            "--spark-conf spark.executor.memory=4g."
+        )
+    return dict(each.split("=", 1) for each in told)

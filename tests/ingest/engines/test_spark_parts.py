@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import ConfigError, Refused
-from penstock.ingest.engines import spark_pipeline, spark_session, spark_sources
+from penstock.errors import ConfigError, Conflict, NotReady, PenstockError, Refused
+from penstock.ingest.engines import spark_pipeline, spark_session, spark_sources, spark_submit
 from penstock.ingest.engines.spark_commits import uri
 from penstock.ingest.engines.spark_offsets import missing, next_batch
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -50,6 +50,31 @@ def test_the_jars_are_locked_to_the_version_of_pyspark() -> None:
 def test_a_remote_spark_needs_nothing_here(tmp_path: Path) -> None:
     told = spark.settings(tmp_path, master="sc://spark.example:15002")
     assert (told.jars, told.java, list(tmp_path.iterdir())) == ((), None, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[DATA_SOURCE_NOT_FOUND] Failed to find the data source: `delta`.", ConfigError),
+        ("Failed to find data source: kafka. Please deploy", ConfigError),
+        ("[DELTA_CONFIGURE_SPARK_SESSION_WITH_EXTENSION_AND_CATALOG] This", ConfigError),
+        ("[DELTA_CONCURRENT_APPEND] Files were added", Conflict),
+        ("[Errno 111] Connection refused", NotReady),
+    ],
+)
+def test_what_spark_says_is_told_by_what_there_is_to_do(
+    text: str, error: type[PenstockError]
+) -> None:
+    with pytest.raises(error), spark_session.translated("here"):
+        raise OSError(text)
+
+
+def test_a_master_after_the_submitted_program_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    told = ["--table", "t", "--once", "--home", str(tmp_path), "--master", "local[2]"]
+    assert spark_submit.main(told) == ConfigError.exit_code
+    assert "spark-submit --master local[2]" in capsys.readouterr().err
 
 
 def test_security_settings_become_javas(tmp_path: Path) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.ingest.engines import spark_process
+from tests.ingest.engines.changing import change, newest
 from tests.ingest.engines.conftest import SHORT_LIVED
 from tests.ingest.sources import Source, good, make_source, places, read
 from tests.ingest.worker_process import make_snapshot, make_table
 
+from penstock.ingest.engines import spark_jvm, spark_session
 from penstock.ingest.engines.spark_session import SparkSettings
 from penstock.ingest.engines.spark_submit import land_waiting
 from penstock.ingest.progress import State
@@ -27,8 +28,6 @@ from penstock.model import tables
 from penstock.testing.plugin import Federation, WaitUntil
 
 pytestmark = pytest.mark.real
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -60,17 +59,10 @@ def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
         "home": str(tmp_path / "home"),
         "lake": str(tmp_path / "lake"),
         "bootstraps": source.bootstraps,
-        "topic": source.topic,
+        "topics": {source.topic: "append"},
         "options": SHORT_LIVED,
     }
-    with (tmp_path / "process.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(spark_process.__file__), json.dumps(told)],
-            cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT)},
-            stdout=log,
-            stderr=log,
-        )
+    process = spark_process.start(told, log=tmp_path / "process.log")
     started.append(process)
     landed = tmp_path / "lake/landed"
     wait_until(lambda: any(landed.rglob("*.parquet")), timeout_s=200, message="a data file")
@@ -136,8 +128,7 @@ def test_a_table_goes_to_spark_and_back_while_records_come_in(
         count = len(source.acked)
         if mode is tables.TableMode.APPEND:
             return sorted((f"r{n}", n) for n in range(count))
-        newest = {n % KEYS: n for n in range(count)}
-        return sorted((f"r{key}", n) for key, n in newest.items() if not deletes(n))
+        return newest(count)
 
     def landed() -> list[tuple[str, int]]:
         return sorted((row["id"], row["n"]) for row in read(tmp_path / "landed"))
@@ -174,18 +165,16 @@ def test_a_table_goes_to_spark_and_back_while_records_come_in(
         assert worker.progress.error == ""
 
 
-KEYS = 40
-
-
-def change(n: int) -> bytes:
-    """Return the n-th change of a table of a few rows, a delete now and then."""
-    told = {"oc": "D" if deletes(n) else "U", "ns": "s.t", "ot": n, "sq": n}
-    row = None if deletes(n) else {"n": n, "at": "2026-11-01T00:00:00Z"}
-    return json.dumps({**told, "pk": {"id": f"r{n % KEYS}"}, "va": row}).encode()
-
-
-def deletes(n: int) -> bool:
-    return n % 7 == 3
+def test_settings_come_to_spark_in_no_argument(spark_settings: SparkSettings) -> None:
+    """Arguments are what every user of the machine may read, and there may be passwords."""
+    jvm: Any = spark_session.open_session(spark_settings).sparkContext._jvm
+    odd = {"a": " é\\ :=# \t!\n"}
+    read = jvm.java.util.Properties()
+    read.load(jvm.java.io.StringReader(spark_jvm.properties(odd)))
+    assert read.getProperty("a") == odd["a"]
+    words = [word for each in psutil.Process().children(recursive=True) for word in each.cmdline()]
+    assert "--properties-file" in words
+    assert not any("spark.sql" in word for word in words)
 
 
 def test_a_process_without_spark_says_what_to_install(source: Source, tmp_path: Path) -> None:

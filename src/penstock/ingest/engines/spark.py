@@ -158,7 +158,7 @@ class SparkEngine:
         self._target.inner.refresh()
         self._demand_next(plan)
         ranges, lost_now = missing(plan.ranges, self._offsets.look(plan.ranges), gaps=plan.gaps)
-        return self._carry_out(plan, self._read(ranges) if ranges else None, (*lost, *lost_now))
+        return self._carry_out(plan, ranges, (*lost, *lost_now))
 
     def tidy(self) -> Outcome:
         """Join small files and delete those nobody needs any more."""
@@ -169,16 +169,19 @@ class SparkEngine:
         self._offsets.close()
         let_go(self._session)
 
-    def _carry_out(self, plan: BatchPlan, raw: DataFrame | None, lost: Sequence[Gap]) -> Report:
-        if raw is None:
+    def _carry_out(
+        self, plan: BatchPlan, ranges: spark_sources.Ranges, lost: Sequence[Gap]
+    ) -> Report:
+        if not ranges:
             self._tell(plan, letters.FOUND.empty_table(), lost)
             return Report(records=0, letters=0, outcome=self._nothing(plan.number))
-        if self._clean and not plan.gaps and not lost:
-            try:
-                return self._written_through(plan, raw)
-            except DataError as error:
-                _log.info("batch %d of %s has poison: %s", plan.number, self._table.ident, error)
-        return self._written_apart(plan, raw, lost)
+        with translated(f"batch {plan.number} of {self._table.ident}"):
+            if self._clean and not plan.gaps and not lost:
+                try:
+                    return self._written_through(plan, self._read(ranges))
+                except DataError as error:
+                    _log.info("batch %d of %s: %s", plan.number, self._table.ident, error)
+            return self._written_apart(plan, self._read(ranges), lost)
 
     def _written_through(self, plan: BatchPlan, raw: DataFrame) -> Report:
         """Write rows as they are made, and nothing if any record is poison.
@@ -196,8 +199,7 @@ class SparkEngine:
 
     def _written_apart(self, plan: BatchPlan, raw: DataFrame, lost: Sequence[Gap]) -> Report:
         """Keep rows and letters, write the letters, then the rows."""
-        made = spark_pipeline.transformed(raw, self._table, self._pipeline.schema)
-        with translated(f"batch {plan.number} of {self._table.ident}"), kept(made) as frame:
+        with kept(spark_pipeline.transformed(raw, self._table, self._pipeline.schema)) as frame:
             counts = spark_pipeline.counts(frame)
             tally = self._tally.add(records=counts.records, poison=counts.letters)
             if tally.spoiled:

@@ -1,6 +1,6 @@
 """Spark's driver as a child process of ours, on the Java that it is given.
 
-    java, jars, settings ─start─▶ JVM with Spark's own gateway ─▶ port and secret for py4j
+    java, jars, settings in a file ─start─▶ JVM with Spark's own gateway ─▶ port and secret for py4j
 
 pyspark's script asks for a module of a whole JDK (jdk.incubator.vector, for machine learning) that
 a runtime made small does not have, and takes its Java from this process's environment: so the JVM
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from penstock.errors import NotReady
 
-__all__ = ["Driver", "start"]
+__all__ = ["Driver", "properties", "start"]
 
 _READY_WITHIN_S = 120.0
 _ENDS_WITHIN_S = 20.0
@@ -110,9 +110,11 @@ def start(
         NotReady: when it ends, or does not listen in time.
     """
     home = _spark_home()
-    settings = [part for item in configuration.items() for part in ("--conf", "=".join(item))]
     with tempfile.TemporaryDirectory(prefix="penstock-spark-") as directory:
-        told = Path(directory) / "gateway"
+        told, settings = Path(directory) / "gateway", Path(directory) / "settings"
+        # Not as arguments, which every user of the machine may read: there may be passwords.
+        settings.touch(0o600)
+        settings.write_text(properties(configuration), "utf-8")
         process = subprocess.Popen(
             [
                 str(java),
@@ -122,7 +124,8 @@ def start(
                 "-cp",
                 str(home / "jars" / "*"),
                 _SUBMIT,
-                *settings,
+                "--properties-file",
+                str(settings),
                 "pyspark-shell",
             ],
             env=_environment(home, told, local=configuration["spark.master"].startswith("local")),
@@ -134,6 +137,15 @@ def start(
     return Driver(
         process=process,
         environment={"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": secret},
+    )
+
+
+def properties(configuration: Mapping[str, str]) -> str:
+    """Return settings as a file of Java's `Properties`, which Spark reads as UTF-8."""
+    escapes = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", " ": r"\ "})
+    return "".join(
+        f"{name.translate(escapes)}={value.translate(escapes)}\n"
+        for name, value in configuration.items()
     )
 
 

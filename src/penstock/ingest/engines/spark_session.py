@@ -15,10 +15,10 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock import extras
 from penstock.errors import ConfigError, Conflict, DataError, NotReady, PenstockError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 __all__ = [
+    "DELTA",
     "SparkSettings",
     "close_session",
     "configuration",
@@ -42,9 +43,13 @@ _OPENING = threading.Lock()
 _DRIVERS: list[spark_jvm.Driver] = []
 """At most one: pyspark knows one JVM a process."""
 _REMOTE = "sc://"
+_PYTHON = "spark.pyspark.python"
 _ARROW_RECORDS = 50_000
 _ARROW_BYTES = 64 * 2**20
 _CONFLICT = re.compile(r"Concurrent\w+Exception|DELTA_CONCURRENT|\[DELTA_.*CONFLICT")
+_NOT_MADE_FOR_IT = re.compile(
+    r"[Ff]ailed to find (the )?data source|DELTA_CONFIGURE_SPARK_SESSION_WITH_EXTENSION"
+)
 _CONFIG_ERROR = re.compile(r"penstock\.errors\.ConfigError: (.*)")
 _DATA_ERROR = re.compile(r"penstock\.errors\.DataError: (.*)")
 
@@ -59,10 +64,11 @@ _SESSION: Mapping[str, str] = {
     # delta-rs reads and goes on with these tables; it writes no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }
-_EXTENSIONS: Mapping[str, str] = {
+DELTA: Mapping[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+"""What Delta needs of the Spark itself, whoever starts it."""
 _QUIET: Mapping[str, str] = {
     "spark.sql.catalogImplementation": "in-memory",
     "spark.ui.enabled": "false",
@@ -116,47 +122,36 @@ class SparkSettings:
 
 
 def open_session(settings: SparkSettings) -> SparkSession:
-    """Return this process's session; the first call starts it.
+    """Return this process's session; the first call starts it, and one after Spark has ended.
+
+    Behind Spark Connect every call makes a session of its own: a server forgets those that are idle,
+    and all of them when it ends.
 
     Raises:
         ConfigError: when pyspark is not installed.
         NotReady: when Spark does not start or cannot be reached.
     """
-    try:
-        from pyspark.errors import PySparkException  # noqa: PLC0415 - heavy, and an extra
-        from pyspark.sql import SparkSession  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(
-            f"a table with engine: spark needs pyspark. Install it: {extras.command('spark')}"
-        ) from error
-    with _OPENING:
+    _demand_pyspark()
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - heavy, and an extra
+
+    with _OPENING, _started(settings):
         chosen = configuration(settings)
-        builder = SparkSession.builder
         if settings.remote:
-            builder = builder.remote(settings.master)
-        elif settings.master:
-            builder = builder.master(settings.master)
+            return _connected(settings.master, chosen)
+        _end_stopped()
+        builder = SparkSession.builder
         for name, value in chosen.items():
             builder = builder.config(name, value)
-        try:
-            with _environment(_driver(settings, chosen)):
-                return builder.getOrCreate()
-        except (PySparkException, OSError) as error:
-            raise NotReady(
-                f"Spark at {settings.master} does not start: {error}. Check the master's address "
-                "and what Spark wrote to this process's standard error."
-            ) from error
+        if settings.master:
+            builder = builder.master(settings.master)
+        with _environment(_driver(settings, chosen)):
+            return builder.getOrCreate()
 
 
 def own_session(settings: SparkSettings) -> SparkSession:
     """Return a session whose settings are nobody else's, in the same Spark; see `open_session`."""
     session = open_session(settings)
-    if not settings.remote:
-        return session.newSession()
-    builder = type(session).builder.remote(settings.master)
-    for name, value in configuration(settings).items():
-        builder = builder.config(name, value)
-    return builder.create()
+    return session if settings.remote else session.newSession()
 
 
 def let_go(session: SparkSession) -> None:
@@ -167,16 +162,82 @@ def let_go(session: SparkSession) -> None:
 
 def close_session(session: SparkSession) -> None:
     """End the session, and Spark's driver if this process has started it."""
-    from pyspark import SparkContext  # noqa: PLC0415 - heavy, and an extra
-
     session.stop()
     with _OPENING:
-        while _DRIVERS:
-            driver = _DRIVERS.pop()
-            if SparkContext._gateway is not None:  # noqa: SLF001 - pyspark never lets go of it
+        _end_drivers()
+
+
+def _demand_pyspark() -> None:
+    try:
+        import pyspark  # noqa: F401, PLC0415 - heavy, and an extra
+    except ImportError as error:
+        raise ConfigError(
+            f"a table with engine: spark needs pyspark. Install it: {extras.command('spark')}"
+        ) from error
+
+
+@contextmanager
+def _started(settings: SparkSettings) -> Iterator[None]:
+    """Tell why Spark does not start."""
+    from py4j.protocol import (  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+        Py4JError,
+    )
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    try:
+        yield
+    except (PySparkException, Py4JError, OSError) as error:
+        raise NotReady(
+            f"Spark at {settings.master or 'what spark-submit was told'} does not start: "
+            f"{_brief(str(error))}. Check the master's address and what Spark wrote to this "
+            "process's standard error."
+        ) from error
+
+
+def _connected(address: str, chosen: Mapping[str, str]) -> SparkSession:
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - heavy, and an extra
+    from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+
+    session: Any = SparkSession.builder.remote(address).create()
+    # Else a call waits ten minutes for a server that is away, and nobody could stop the table.
+    session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=5_000)])
+    for name, value in chosen.items():
+        session.conf.set(name, value)
+    return cast("SparkSession", session)
+
+
+def _end_stopped() -> None:
+    """End a Spark of ours that has given up or died: pyspark would go on with it for ever.
+
+    It gives up by itself when its cluster is away for long.
+    """
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - heavy, and an extra
+    from pyspark import SparkContext  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    context = SparkContext._active_spark_context  # noqa: SLF001 - pyspark tells it nowhere else
+    if not _DRIVERS or context is None:
+        return
+    with suppress(Py4JError, OSError):
+        if not context._jsc.sc().isStopped():  # noqa: SLF001
+            return
+    context._jsc = None  # noqa: SLF001 - else it would ask a JVM that may be gone
+    context.stop()
+    SparkSession._instantiatedSession = SparkSession._activeSession = None  # noqa: SLF001
+    _end_drivers()
+
+
+def _end_drivers() -> None:
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - heavy, and an extra
+    from pyspark import SparkContext  # noqa: PLC0415
+
+    while _DRIVERS:
+        driver = _DRIVERS.pop()
+        if SparkContext._gateway is not None:  # noqa: SLF001 - pyspark never lets go of it
+            with suppress(Py4JError, OSError):
                 SparkContext._gateway.shutdown()  # noqa: SLF001
-                SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
-            driver.end()
+            SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
+        driver.end()
 
 
 @contextmanager
@@ -200,18 +261,17 @@ def translated(what: str) -> Iterator[None]:
 
     Raises:
         Conflict: when Delta refused the commit because of another one.
-        ConfigError: when the pipeline in a worker said the declaration cannot work.
+        ConfigError: when the pipeline in a worker said the declaration cannot work, or Spark
+            lacks what Delta and Kafka need.
         DataError: when a worker that takes records for good met one that is not.
         NotReady: for every other failure: Spark's and the storage's, which the next try may mend.
     """
-    from py4j.protocol import (  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
-        Py4JError,
-    )
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - as above
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
     try:
         yield
-    except (PySparkException, Py4JError) as error:
+    except (PySparkException, Py4JError, OSError) as error:  # the last when the JVM is gone
         raise _explained(what, str(error)) from error
 
 
@@ -220,7 +280,12 @@ def _explained(what: str, text: str) -> PenstockError:
         return ConfigError(told[1].strip())
     if (told := _DATA_ERROR.search(text)) is not None:
         return DataError(told[1].strip())
-    reason = " ".join(text.split())[:400]
+    reason = _brief(text)
+    if _NOT_MADE_FOR_IT.search(text):
+        return ConfigError(
+            f"this Spark lacks Delta's or Kafka's jars, or Delta's extension: {reason}. Start its "
+            "server with the packages and settings in docs/how-to/run-on-spark.md, then start again."
+        )
     if _CONFLICT.search(text):
         return Conflict(
             f"another process has written to {what} meanwhile: {reason}. Let one process ingest a "
@@ -232,13 +297,17 @@ def _explained(what: str, text: str) -> PenstockError:
     )
 
 
+def _brief(text: str) -> str:
+    return " ".join(text.split())[:400]
+
+
 def configuration(settings: SparkSettings) -> dict[str, str]:
     """Return what the session is started with."""
     if settings.remote:
         return {**_SESSION, **settings.options}
     if not settings.master:
-        return {**_SESSION, **_EXTENSIONS, **settings.options}
-    chosen = {**_SESSION, **_EXTENSIONS, **_QUIET}
+        return {**_SESSION, **DELTA, **settings.options}
+    chosen = {**_SESSION, **DELTA, **_QUIET}
     chosen["spark.driver.memory"] = f"{settings.memory_mib}m"
     if settings.local:
         chosen |= _LOCAL
@@ -263,8 +332,14 @@ def _driver(settings: SparkSettings, chosen: Mapping[str, str]) -> Mapping[str, 
     from pyspark import SparkContext  # noqa: PLC0415 - heavy, and an extra
 
     running = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ  # noqa: SLF001
-    if settings.remote or settings.java is None or running:
+    if running:
         return {}
+    # pyspark takes the workers' Python from the environment alone, whatever Spark's own setting says;
+    # those on this machine are of this installation.
+    python = chosen.get(_PYTHON) or (sys.executable if settings.local else "")
+    told = {"PYSPARK_PYTHON": python} if python else {}
+    if settings.java is None:
+        return told
     scratch = [] if settings.work is None else [f"-Djava.io.tmpdir={settings.work / 'tmp'}"]
     driver = spark_jvm.start(
         settings.java,
@@ -272,18 +347,20 @@ def _driver(settings: SparkSettings, chosen: Mapping[str, str]) -> Mapping[str, 
         options=[*scratch, *settings.java_options],
         configuration={**chosen, "spark.master": settings.master},
     )
-    # Python workers on this machine are of this installation.
-    python = {"PYSPARK_PYTHON": sys.executable} if settings.local else {}
     _DRIVERS.append(driver)
-    return {**driver.environment, **python}
+    return {**driver.environment, **told}
 
 
 @contextmanager
 def _environment(told: Mapping[str, str]) -> Iterator[None]:
     """Set what pyspark reads from the environment alone, while it looks for its JVM."""
+    before = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
     try:
         yield
     finally:
-        for name in told:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock import units
-from penstock.errors import NotFound, PenstockError
+from penstock.errors import ConfigError, NotFound, PenstockError
 from penstock.ingest.attempts import Attempt
 from penstock.ingest.declared import Declared
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spark=lambda: replace(_SUBMITTED, master=asked.master),
     )
     try:
+        _demand_way(asked.master)
         _land(settings, stopping, every_ms=asked.every)
     except PenstockError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - a command's last word
@@ -123,6 +124,14 @@ def _land(settings: Settings, stopping: threading.Event, *, every_ms: int | None
             stopping.wait(max(0.0, begun_at + every_ms / 1000 - time.monotonic()))
 
 
+def _demand_way(master: str) -> None:
+    if master and not SparkSettings(master=master).remote:
+        raise ConfigError(
+            f"--master {master!r} belongs before the program: spark-submit --master {master} …, which "
+            "brings Java and jars. After it stands only a Spark Connect server, sc://host:port."
+        )
+
+
 def _demand(names: frozenset[str], found: Sequence[tables.Table]) -> None:
     known = {name for table in found for name in (table.name, table.ident)}
     if unknown := sorted(names - known):
@@ -138,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", action="append", required=True, help="by name; may be repeated")
     parser.add_argument("--control", default="", help="host:port of the control plane's gRPC")
     parser.add_argument("--home", type=Path, default=Path(".penstock"), help="for relative paths")
-    parser.add_argument("--master", default="", help="else what spark-submit was told")
+    parser.add_argument("--master", default="", help="sc://host:port, without spark-submit")
     when = parser.add_mutually_exclusive_group(required=True)
     when.add_argument(
         "--once", dest="every", action="store_const", const=None, help="what waits, then end"
