@@ -81,26 +81,31 @@ def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
     assert places(read(landed)) == sorted(source.acked)
 
 
-def test_a_worker_runs_a_table_on_spark(
-    source: Source, wait_until: WaitUntil, spark_settings: SparkSettings, tmp_path: Path
+def test_a_spark_that_dies_in_a_commit_is_started_anew(
+    *,
+    source: Source,
+    started: list[subprocess.Popen[bytes]],
+    wait_until: WaitUntil,
+    tmp_path: Path,
 ) -> None:
-    snapshot = make_snapshot(source.bootstraps, source.topic)
-    source.send_rows(20, cluster="primary")
-    worker = Worker(
-        make_table(source.topic, engine=tables.Engine.SPARK),
-        lake=tmp_path,
-        limits=Limits(),
-        snapshot=lambda: snapshot,
-        spark=lambda: spark_settings,
+    """pyspark would go on asking a JVM that is gone."""
+    source.send_rows(100, cluster="primary")
+    told: dict[str, Any] = {
+        "home": str(tmp_path / "home"),
+        "lake": str(tmp_path / "lake"),
+        "bootstraps": source.bootstraps,
+        "topics": {source.topic: "append"},
+        "options": SHORT_LIVED,
+    }
+    process = spark_process.start(told, log=tmp_path / "process.log")
+    started.append(process)
+    landed = tmp_path / "lake/landed"
+    wait_until(lambda: any(landed.rglob("*.parquet")), timeout_s=200, message="a data file")
+    for child in psutil.Process(process.pid).children():
+        child.kill()
+    wait_until(
+        lambda: places(read(landed)) == sorted(source.acked), timeout_s=200, message="every row"
     )
-    worker.start()
-    wait_until(lambda: worker.progress.rows == 20, timeout_s=120, message="20 rows")
-    source.send_rows(20, cluster="standby", first=20)
-    wait_until(lambda: worker.progress.rows == 40, timeout_s=120, message="40 rows")
-    worker.stop()
-    assert worker.join(60)
-    assert worker.progress.state is State.RUNNING
-    assert places(read(tmp_path / "landed")) == sorted(source.acked)
 
 
 @pytest.mark.parametrize("mode", [tables.TableMode.APPEND, tables.TableMode.MERGE_CDC])
