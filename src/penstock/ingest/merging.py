@@ -7,15 +7,12 @@
 Guarantee: as `delta.LakeTable.append`'s, and a row is never replaced by a change that is older by
 its marks. Files that cannot hold a key of the batch are not read: the source is held in memory, and
 Delta compares its smallest and largest key with each file's. Memory is bounded by the batch and by
-``_SPILL_BYTES``, whatever the table's size: a batch whose join cannot do with so little is merged in
-slices of near keys, a commit each, of which the last has the number. A reader may see some of them
-without the others; after a kill all are merged again, and the marks let nothing be done twice.
+``_SPILL_BYTES``, whatever the table's size, but for a join that cannot do with so little.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
@@ -38,8 +35,6 @@ _log = logging.getLogger(__name__)
 _PIECE_ROWS = 250_000
 _SPILL_BYTES = 512 * 2**20
 _EXHAUSTED = "Resources exhausted"
-_SLICE_ROWS = 10_000
-"""Fewer changes than twice this are not cut: their join takes what it needs."""
 _DISORDER = 2.0
 """Files a key may be in, on average, before the table is sorted anew."""
 
@@ -108,20 +103,11 @@ class KeyedTable(delta.LakeTable):
         except DeltaError as error:
             if _EXHAUSTED not in str(error):
                 raise
-        # A hash join cannot spill, and the same batch comes again however often it fails.
-        _log.info("%s: %d changes do not merge in %d bytes", self.place, len(rows), _SPILL_BYTES)
-        if emptied or len(rows) < 2 * _SLICE_ROWS:
-            # What a truncation empties is told by all keys at once.
+            # A hash join cannot spill, and the same batch comes again however often it fails.
+            _log.warning(
+                "%s: %d changes do not merge in %d bytes", self.place, len(rows), _SPILL_BYTES
+            )
             return self._joined(rows, app_id, number, emptied, spill_bytes=None)
-        ordered = rows.sort_by([(name, "ascending") for name in self.primary_key])
-        half = len(rows) // 2
-        # The number before this one, again: a process that was stopped for long, and whose batch
-        # others have run since, is refused at its first slice.
-        done = Counter(
-            self._merge(ordered.slice(0, half), app_id=app_id, number=number - 1, emptied="")
-        )
-        done.update(self._merge(ordered.slice(half), app_id=app_id, number=number, emptied=""))
-        return done
 
     def _joined(
         self, rows: pa.Table, app_id: str, number: int, emptied: str, *, spill_bytes: int | None

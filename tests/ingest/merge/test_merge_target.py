@@ -8,14 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake.exceptions import DeltaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.ingest.merge.histories import histories
 from tests.ingest.merge.worlds import SCHEMA, Event, applied, rows_of, shop, table_of
 
 from penstock.errors import Conflict, Refused
-from penstock.ingest import changes, landing, locations, merging, plan
+from penstock.ingest import landing, locations, merging, plan
 from penstock.ingest.settings import Limits
 from penstock.ingest.targets import merge
 from penstock.model import tables
@@ -301,87 +300,22 @@ def _many(count: int) -> list[pa.RecordBatch]:
     return [whole.slice(0, half), whole.slice(half)]
 
 
-def _long(sequence: int, *, count: int = 2_000) -> list[Event]:
-    return [
-        Event(
-            key=(n, "x"),
-            operation="I" if sequence == 1 else "U",
-            sequence=sequence,
-            values={"a": sequence, "b": f"{n} is long " * 9},
-        )
-        for n in range(count)
-    ]
-
-
 def test_a_batch_that_the_join_has_no_room_for_is_merged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once a million long rows failed by 512 MB of memory, and would have been tried for ever."""
     monkeypatch.setattr(merging, "_SPILL_BYTES", 2**16)
     target = open_target(tmp_path / "t")
-    target.commit(1, table_of(_long(1)))
-    outcome = target.commit(2, table_of(_long(2)))
-    assert (outcome.inserted, outcome.updated) == (0, 2_000)
-    assert rows_in(target) == applied(_long(2))
+    events = [
+        Event(key=(n, "x"), operation="I", sequence=1, values={"a": n, "b": f"{n} is long " * 9})
+        for n in range(2_000)
+    ]
+    target.commit(1, table_of(events))
+    changed = [replace(event, sequence=2, values=event.values | {"a": -1}) for event in events]
+    target.commit(2, table_of(changed))
+    assert rows_in(target) == applied(changed)
     assert target.last == 2
-
-
-def test_a_batch_that_is_killed_between_two_slices_is_merged_whole_by_the_next_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "t"
-    target = open_target(place)
-    target.commit(1, table_of(_long(1)))
-    slices = sliced(monkeypatch, kill_before=3)
-    with pytest.raises(Killed):
-        target.commit(2, table_of(_long(2)))
-    assert len(slices) == 3
-    monkeypatch.undo()
-    again = open_target(place)
-    assert again.last == 1
-    assert [row["a"] for row in rows_in(again).values()].count(2) == 1_000
-    again.commit(2, table_of(_long(2)))
-    assert rows_in(again) == applied(_long(2))
-
-
-def test_a_process_that_slept_through_its_batch_merges_no_slice_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would bring rows back that were deleted since."""
-    place = tmp_path / "t"
-    late, other = open_target(place), open_target(place)
-    first, second = _long(1), [replace(event, operation="D") for event in _long(2)]
-    sliced(monkeypatch)
-    for number, events in enumerate([first, second], start=1):
-        other.commit(number, table_of(events))
-    assert rows_in(other) == {}
-    with pytest.raises(Conflict):
-        late.lake.merge(changed(late, first), app_id=late.app_id, number=1)
-    late.refresh()
-    assert rows_in(late) == {}
-
-
-def changed(target: merge.MergeTarget, events: list[Event]) -> pa.Table:
-    """Return the events as rows to merge."""
-    folded = target.folder.fold(target.checked(table_of(events)))
-    return changes.to_rows(folded, target.lake.schema).combine_chunks()
-
-
-def sliced(monkeypatch: pytest.MonkeyPatch, *, kill_before: int = 1_000) -> list[int]:
-    """Let no join of more than 500 changes have room; return the sizes of those that had."""
-    monkeypatch.setattr(merging, "_SLICE_ROWS", 250)
-    joined, sizes = merging.KeyedTable._joined, list[int]()
-
-    def narrow(self: merging.KeyedTable, rows: pa.Table, *told: Any, **named: Any) -> Any:
-        if len(rows) > 500:
-            raise DeltaError("Resources exhausted: no room")
-        sizes.append(len(rows))
-        if len(sizes) == kill_before:
-            raise Killed
-        return joined(self, rows, *told, **named)
-
-    monkeypatch.setattr(merging.KeyedTable, "_joined", narrow)
-    return sizes
+    assert "2000 changes do not merge in 65536 bytes" in caplog.text
 
 
 def test_a_batch_to_merge_is_larger_within_what_memory_allows() -> None:
