@@ -6,19 +6,17 @@
 
 Guarantee: as `delta.LakeTable.append`'s, and a row is never replaced by a change that is older by
 its marks. Files that cannot hold a key of the batch are not read: the source is held in memory, and
-Delta compares its smallest and largest key with each file's. Memory is bounded by the batch and by
-``_SPILL_BYTES``, whatever the table's size, but for a join that cannot do with so little.
+Delta compares its smallest and largest key with each file's. A merge's memory goes with its batch,
+a sort's is bounded by ``_SORT_BYTES``.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError
 from pyarrow import compute
 
 from penstock.ingest import delta, merging_sql
@@ -30,11 +28,9 @@ from penstock.model import tables
 
 __all__ = ["Bounds", "KeyedTable", "disorder", "indexes_among", "open_keyed", "spread"]
 
-_log = logging.getLogger(__name__)
 
 _PIECE_ROWS = 250_000
-_SPILL_BYTES = 512 * 2**20
-_EXHAUSTED = "Resources exhausted"
+_SORT_BYTES = 512 * 2**20
 _DISORDER = 2.0
 """Files a key may be in, on average, before the table is sorted anew."""
 
@@ -98,33 +94,20 @@ class KeyedTable(delta.LakeTable):
     def _merge(
         self, rows: pa.Table, *, app_id: str, number: int, emptied: str
     ) -> Mapping[str, int]:
-        try:
-            return self._joined(rows, app_id, number, emptied, spill_bytes=_SPILL_BYTES)
-        except DeltaError as error:
-            if _EXHAUSTED not in str(error):
-                raise
-            # A hash join cannot spill, and the same batch comes again however often it fails.
-            _log.warning(
-                "%s: %d changes do not merge in %d bytes", self.place, len(rows), _SPILL_BYTES
-            )
-            return self._joined(rows, app_id, number, emptied, spill_bytes=None)
-
-    def _joined(
-        self, rows: pa.Table, app_id: str, number: int, emptied: str, *, spill_bytes: int | None
-    ) -> Mapping[str, int]:
         transactions = [Transaction(app_id, number)] if app_id else None
         newer = merging_sql.newer(self.marks)
         deleted = f"s.{merging_sql.quoted(OPERATION)} = '{Operation.DELETE.value}'"
         columns = {
             merging_sql.quoted(name): f"s.{merging_sql.quoted(name)}" for name in self.schema.names
         }
+        # No `max_spill_size`: a hash join cannot spill, and under a bound the shuffle before it may
+        # wait for itself for ever (delta-rs #4614, datafusion #24883).
         merge = self.table.merge(
             rows,
             predicate=merging_sql.same_key(self.primary_key),
             source_alias="s",
             target_alias="t",
             streamed_exec=False,
-            max_spill_size=spill_bytes,
             commit_properties=CommitProperties(app_transactions=transactions),
         )
         merge = (
@@ -219,7 +202,7 @@ class KeyedTable(delta.LakeTable):
         """Rewrite the table sorted by its key."""
         with translated(self.place):
             done = self.table.optimize.z_order(
-                [self.sorted_by], max_spill_size=_SPILL_BYTES, max_concurrent_tasks=1
+                [self.sorted_by], max_spill_size=_SORT_BYTES, max_concurrent_tasks=1
             )
             self.rows = self.table.count()
         return Outcome(files_added=done["numFilesAdded"], files_removed=done["numFilesRemoved"])

@@ -300,24 +300,6 @@ def _many(count: int) -> list[pa.RecordBatch]:
     return [whole.slice(0, half), whole.slice(half)]
 
 
-def test_a_batch_that_the_join_has_no_room_for_is_merged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Once a million long rows failed by 512 MB of memory, and would have been tried for ever."""
-    monkeypatch.setattr(merging, "_SPILL_BYTES", 2**16)
-    target = open_target(tmp_path / "t")
-    events = [
-        Event(key=(n, "x"), operation="I", sequence=1, values={"a": n, "b": f"{n} is long " * 9})
-        for n in range(2_000)
-    ]
-    target.commit(1, table_of(events))
-    changed = [replace(event, sequence=2, values=event.values | {"a": -1}) for event in events]
-    target.commit(2, table_of(changed))
-    assert rows_in(target) == applied(changed)
-    assert target.last == 2
-    assert "2000 changes do not merge in 65536 bytes" in caplog.text
-
-
 def test_a_batch_to_merge_is_larger_within_what_memory_allows() -> None:
     limits = Limits(batch_records=10, batch_bytes=1_000)
     assert landing.bounds(shop(), limits) == plan.Bounds(records=100, size_bytes=2_000)
