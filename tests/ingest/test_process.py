@@ -242,3 +242,9 @@ def test_nothing_starts_without_a_control_plane_that_was_ever_known(tmp_path: Pa
     assert "No ingest process has run" in run("table", "status", home=tmp_path)
     assert "penstock up" in run("drill", "cluster-loss", home=tmp_path, expect=4)
     assert "no authentication" in run("ingest", "--listen", "0.0.0.0:0", home=tmp_path, expect=3)
+
+
+def test_a_setting_of_sparks_that_is_none_is_refused(tmp_path: Path) -> None:
+    told = run("ingest", "--spark-conf", "a=b", "--spark-conf", "a=", home=tmp_path, expect=3)
+    assert "--spark-conf 'a=' is not name=value" in told
+    assert "--spark-conf spark.executor.memory=4g" in told

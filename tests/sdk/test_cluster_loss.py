@@ -136,7 +136,8 @@ def test_losing_the_primary_loses_nothing(
             before = ledger.acked_on("primary")
             wait_until(lambda: ledger.acked_on("primary") > before + 1_000, message="no fail-back")
         producer.flush()
-        assert producer.clusters == ("primary",)
+        # A broker that has just come back may still be slow, and be left once more.
+        wait_until(lambda: producer.clusters == ("primary",), message="primary is not taken again")
     settle(ledger, all_ids(running, topic_name))
 
 

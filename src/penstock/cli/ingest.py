@@ -83,7 +83,7 @@ def ingest(
 
 
 def _settings(told: Sequence[str]) -> dict[str, str]:
-    if wrong := [each for each in told if not each.partition("=")[2]]:
+    if wrong := [each for each in told if not all(each.partition("="))]:
         raise ConfigError(
             f"--spark-conf {wrong[0]!r} is not name=value. Write it as spark-submit's --conf, e.g. "
             "--spark-conf spark.executor.memory=4g."

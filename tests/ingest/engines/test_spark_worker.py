@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,22 @@ def source(federation: Federation, topic_name: str) -> Source:
 
 
 @pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+def start_ingest(source: Source, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Give a function that starts a process whose one table, of the source, runs on Spark."""
     running: list[subprocess.Popen[bytes]] = []
-    yield running
+    told: dict[str, Any] = {
+        "home": str(tmp_path / "home"),
+        "lake": str(tmp_path / "lake"),
+        "bootstraps": source.bootstraps,
+        "topics": {source.topic: "append"},
+        "options": SHORT_LIVED,
+    }
+
+    def start() -> subprocess.Popen[bytes]:
+        running.append(spark_process.start(told, log=tmp_path / "process.log"))
+        return running[-1]
+
+    yield start
     for process in running:
         process.kill()
         process.wait()
@@ -47,7 +60,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
 def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
     *,
     source: Source,
-    started: list[subprocess.Popen[bytes]],
+    start_ingest: Callable[[], subprocess.Popen[bytes]],
     wait_until: WaitUntil,
     spark_settings: SparkSettings,
     tmp_path: Path,
@@ -55,15 +68,7 @@ def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
     """Killed when the first data file of its commit appears; another process goes on."""
     for cluster in ("primary", "standby"):
         source.send_rows(300, cluster=cluster)
-    told: dict[str, Any] = {
-        "home": str(tmp_path / "home"),
-        "lake": str(tmp_path / "lake"),
-        "bootstraps": source.bootstraps,
-        "topics": {source.topic: "append"},
-        "options": SHORT_LIVED,
-    }
-    process = spark_process.start(told, log=tmp_path / "process.log")
-    started.append(process)
+    process = start_ingest()
     landed = tmp_path / "lake/landed"
     wait_until(lambda: any(landed.rglob("*.parquet")), timeout_s=200, message="a data file")
     process.kill()
@@ -84,21 +89,13 @@ def test_a_kill_inside_a_commit_of_sparks_neither_loses_nor_doubles(
 def test_a_spark_that_dies_in_a_commit_is_started_anew(
     *,
     source: Source,
-    started: list[subprocess.Popen[bytes]],
+    start_ingest: Callable[[], subprocess.Popen[bytes]],
     wait_until: WaitUntil,
     tmp_path: Path,
 ) -> None:
     """pyspark would go on asking a JVM that is gone."""
     source.send_rows(100, cluster="primary")
-    told: dict[str, Any] = {
-        "home": str(tmp_path / "home"),
-        "lake": str(tmp_path / "lake"),
-        "bootstraps": source.bootstraps,
-        "topics": {source.topic: "append"},
-        "options": SHORT_LIVED,
-    }
-    process = spark_process.start(told, log=tmp_path / "process.log")
-    started.append(process)
+    process = start_ingest()
     landed = tmp_path / "lake/landed"
     wait_until(lambda: any(landed.rglob("*.parquet")), timeout_s=200, message="a data file")
     for child in psutil.Process(process.pid).children():

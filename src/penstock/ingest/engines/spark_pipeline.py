@@ -119,15 +119,15 @@ def ddl(schema: pa.Schema) -> str:
     )
 
 
+@dataclass(frozen=True)
 class _Transform:
     """What Spark pickles and calls, once a task."""
 
-    def __init__(self, table: tables.Table, packed: pa.Schema) -> None:
-        self._table = table
-        self._packed = packed
+    table: tables.Table
+    packed: pa.Schema
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch, made in _made(self._table, batches):
+        for batch, made in _made(self.table, batches):
             yield from self._packed_rows(made.rows)
             neither = batch.num_rows - made.rows.num_rows - made.letters.num_rows
             if made.letters.num_rows or neither:
@@ -136,34 +136,34 @@ class _Transform:
                 )
 
     def _packed_rows(self, rows: pa.Table) -> Iterable[pa.RecordBatch]:
-        none = pa.nulls(rows.num_rows, self._packed.field(LETTER).type)
+        none = pa.nulls(rows.num_rows, self.packed.field(LETTER).type)
         columns = [*rows.columns, none]
         return self._batches(columns)
 
     def _packed_letters(self, found: pa.Table) -> Iterable[pa.RecordBatch]:
         whole = pa.StructArray.from_arrays(
             [column.combine_chunks() for column in found.columns],
-            fields=list(self._packed.field(LETTER).type),
+            fields=list(self.packed.field(LETTER).type),
         )
-        none = [pa.nulls(found.num_rows, field.type) for field in self._packed][:-1]
+        none = [pa.nulls(found.num_rows, field.type) for field in self.packed][:-1]
         return self._batches([*none, whole])
 
     def _batches(self, columns: list[pa.Array]) -> Iterable[pa.RecordBatch]:
-        return _typed(columns, self._packed)
+        return _typed(columns, self.packed)
 
 
+@dataclass(frozen=True)
 class _Clean:
     """What Spark pickles and calls, once a task, where it takes all records for good."""
 
-    def __init__(self, table: tables.Table, schema: pa.Schema) -> None:
-        self._table = table
-        self._schema = schema
+    table: tables.Table
+    schema: pa.Schema
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _, made in _made(self._table, batches):
+        for _, made in _made(self.table, batches):
             if made.letters.num_rows:
                 raise DataError(made.letters["reason"][0].as_py())
-            yield from _typed(made.rows.columns, self._schema)
+            yield from _typed(made.rows.columns, self.schema)
 
 
 def _made(
