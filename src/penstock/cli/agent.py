@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from typing import Annotated
 
 import typer
 
 from penstock.cli.output import DEFAULT_HOME, HomeOption
+from penstock.ending import told_to_end
 from penstock.errors import ConfigError, NotReady
 
 __all__ = ["register"]
@@ -43,9 +42,7 @@ def host_metrics(
     from penstock.telemetry import logs
 
     logs.set_up()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = told_to_end()
     while not stopping.is_set():
         try:
             with connect("host-metrics-agent", home=home) as client:

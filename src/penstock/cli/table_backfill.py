@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from penstock.cli.output import (
     print_json,
     table_console,
 )
+from penstock.ending import told_to_end
 from penstock.errors import ConfigError, NotReady
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from penstock.ingest.locations import Location
     from penstock.model import tables
 
-__all__ = ["archive", "backfill", "carry_out", "find", "show", "until_stopped"]
+__all__ = ["archive", "backfill", "carry_out", "find", "show"]
 
 _TELL_EVERY_S = 1.0
 
@@ -114,7 +114,7 @@ def archive(
         every_s = parse_ms(every) / 1000
     except ValueError as error:
         raise ConfigError(f"--every: {error}") from error
-    stopping = until_stopped()
+    stopping = told_to_end()
     with connect("penstock-archive", control=control or None, home=home) as client:
         environment, _, short = topic.rpartition("/")
         client.metadata.need([short])
@@ -127,14 +127,6 @@ def archive(
         )
         console.print(f"archiving {route.topic} to {route.place}, every {every}")
         Archiver(route, snapshot=client.metadata.snapshot, stopping=stopping).run()
-
-
-def until_stopped() -> threading.Event:
-    """Return an event that SIGTERM and Ctrl-C set."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
 
 
 def _load(
@@ -167,7 +159,7 @@ def _load(
         letters_place=letters.location(table, place, lake=Settings(home=home).lake),
         clock=lambda: datetime.now(UTC),
         rate=rate,
-        stopping=until_stopped(),
+        stopping=told_to_end(),
     )
 
 

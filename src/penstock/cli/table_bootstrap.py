@@ -9,6 +9,7 @@ import typer
 
 from penstock.cli import table_backfill
 from penstock.cli.output import DEFAULT_HOME, HomeOption, JsonOption, console
+from penstock.ending import told_to_end
 
 __all__ = ["bootstrap"]
 
@@ -44,7 +45,7 @@ def bootstrap(
         table_backfill.show(table, place, as_json=as_json)
         return
     origin = bootstrap_postgres.Origin(url=from_postgres, table=source_table, parallel=parallel)
-    stopping = table_backfill.until_stopped()
+    stopping = told_to_end()
     with console.status(f"Copying {source_table} …") as status:
         copy = bootstrap_postgres.copied(
             table,

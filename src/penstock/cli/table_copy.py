@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
@@ -21,6 +19,7 @@ from penstock.cli.output import (
     print_json,
     table_console,
 )
+from penstock.ending import told_to_end
 from penstock.errors import ConfigError, NotReady
 from penstock.units import format_ms, parse_ms
 
@@ -107,9 +106,7 @@ def _pause_s(every: str) -> float:
 
 def _again(run: Callable[[bool], None], pause_s: float) -> None:
     """Copy at intervals until the process is told to end; what may pass by itself is waited for."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: ended.set())
+    ended = told_to_end()
     while not ended.wait(pause_s):
         try:
             run(False)

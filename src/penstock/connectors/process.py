@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from penstock.connectors.group import Group
 from penstock.connectors.rest import Connect
 from penstock.connectors.settings import Settings
 from penstock.connectors.statuses import Condition, Status, write_atomically
+from penstock.ending import told_to_end
 from penstock.sdk.control import find_control
 
 __all__ = ["Managing", "run"]
@@ -39,9 +38,7 @@ def run(settings: Settings) -> None:
         ConfigError: when the address to listen on is wrong.
         NotReady: when its port is taken.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = told_to_end()
     place = find_control(settings.control or None, home=settings.home)
     managing = Managing(settings, declared=Source(settings, find=place.find))
     with ExitStack() as stack:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from penstock.ending import told_to_end
 from penstock.errors import NotReady
 from penstock.ingest import endpoint
 from penstock.ingest.backfill.watching import Watching
@@ -49,9 +49,7 @@ def run(settings: Settings) -> None:
         NotReady: when a worker does not end in time after that, or the port is taken; what was
             committed is kept.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = told_to_end()
     with ExitStack() as stack:
         place = find_control(settings.control or None, home=settings.home)
         client = _connect(settings, stopping)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock import units
+from penstock.ending import told_to_end
 from penstock.errors import ConfigError, NotFound, PenstockError
 from penstock.ingest.attempts import Attempt
 from penstock.ingest.declared import Declared
@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Land tables as the command line says; return the exit code."""
     asked = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = told_to_end()
     settings = Settings(
         home=asked.home,
         tables=frozenset(asked.table),
