@@ -42,6 +42,18 @@ def test_the_sdk_imports_none_of_the_platform() -> None:
     assert result.stdout.strip() == "[]", result.stderr
 
 
+def test_what_a_topic_alone_needs_imports_no_database() -> None:
+    """`make up` installs no extra, and `penstock table verify` compares a table with its topic."""
+    code = (
+        "import sys, penstock.ingest.verifying.against_topic, penstock.ingest.process; "
+        "print([name for name in ('psycopg', 'pyspark', 'snowflake') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
 def test_no_package_hides_a_public_name() -> None:
     """``import penstock.x`` sets the attribute ``x``: a package may not be called as a function is."""
     packages = {path.stem for path in Path(penstock.__file__).parent.iterdir()}

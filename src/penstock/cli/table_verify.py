@@ -22,7 +22,8 @@ from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
     from penstock.ingest.locations import Location
-    from penstock.ingest.verifying.verify import Source, Verdict
+    from penstock.ingest.verifying.compare import Verdict
+    from penstock.ingest.verifying.verify import Source
     from penstock.model import connectors, metadata, tables
 
 __all__ = ["verify"]

@@ -24,8 +24,7 @@ from tests.ingest.workers import working
 from penstock.errors import ConfigError, NotReady
 from penstock.ingest import letters, locations
 from penstock.ingest.verifying import against_topic, reaching, topic
-from penstock.ingest.verifying.compare import Difference
-from penstock.ingest.verifying.verify import Verdict
+from penstock.ingest.verifying.compare import Difference, Verdict
 from penstock.kafka.admin import Admin
 from penstock.model import tables
 from penstock.testing.control import running_control_plane

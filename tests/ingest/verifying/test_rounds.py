@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from penstock.ingest import changes, delta, locations
+from penstock.ingest.verifying.compare import Verdict
 from penstock.ingest.verifying.lake import Lake
-from penstock.ingest.verifying.verify import Source, Verdict, verify
+from penstock.ingest.verifying.verify import Source, verify
 from penstock.model import tables
 
 pytestmark = pytest.mark.real

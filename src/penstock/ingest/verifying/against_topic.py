@@ -30,12 +30,11 @@ from penstock.ingest.pipeline import Pipeline
 from penstock.ingest.plan import Gap, Partition, Positions
 from penstock.ingest.verifying import reaching
 from penstock.ingest.verifying.buckets import Buckets
-from penstock.ingest.verifying.compare import Difference, Fault, Range
+from penstock.ingest.verifying.compare import Difference, Fault, Range, Verdict
 from penstock.ingest.verifying.counted import Counted
 from penstock.ingest.verifying.keyed import Keyed
 from penstock.ingest.verifying.placed import Placed, kept_coordinates
 from penstock.ingest.verifying.topic import Topic
-from penstock.ingest.verifying.verify import Verdict
 from penstock.model import tables
 
 __all__ = ["verify"]

@@ -12,7 +12,7 @@ still, so that both sides have sums of the same rows. A row that is there twice 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "Difference",
     "Fault",
     "Range",
+    "Verdict",
     "as_json_text",
     "compare",
     "connected",
@@ -90,6 +91,41 @@ class Range:
     def equal(self) -> bool:
         """Tell whether all that stands still is the same."""
         return not self.differences and self.source_checksum == self.table_checksum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of a comparison.
+
+    Attributes:
+        equal: whether every row that was judged is the same.
+        rows: of the source at the last mark.
+        ranges: the newest result of each key range, in the key's order.
+        moving: rows that changed in every round, so that they were never judged.
+        rounds: how many were needed.
+        faults: examples of rows that were wrong in every round.
+        source: what the table was compared with: ``database`` or ``topic``.
+        letters: records of the topic that are dead letters.
+        unjudged: rows of the table of which the source says nothing any more.
+        notes: what could not be compared, and why.
+    """
+
+    equal: bool
+    rows: int
+    ranges: tuple[Range, ...]
+    moving: int
+    rounds: int
+    faults: tuple[Fault, ...] = field(default=())
+    source: str = "database"
+    letters: int = 0
+    unjudged: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """Return one checksum over the source's rows that were judged."""
+        total = sum(int(each.source_checksum, 16) for each in self.ranges)
+        return f"{total % 2**64:016x}"
 
 
 def compare(

@@ -12,16 +12,16 @@ one round stands still in another, unless it changes all the time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from penstock.ingest.verifying import compare, postgres
-from penstock.ingest.verifying.compare import Fault, Range
+from penstock.ingest.verifying.compare import Range, Verdict
 from penstock.ingest.verifying.lake import Lake
 from penstock.ingest.verifying.postgres import Bounds
 
-__all__ = ["Source", "Verdict", "verify"]
+__all__ = ["Source", "verify"]
 
 _RANGE_ROWS = 100_000
 _ROUNDS = 5
@@ -41,41 +41,6 @@ class Source:
     url: str
     table: str
     reach: Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a comparison.
-
-    Attributes:
-        equal: whether every row that was judged is the same.
-        rows: of the source at the last mark.
-        ranges: the newest result of each key range, in the key's order.
-        moving: rows that changed in every round, so that they were never judged.
-        rounds: how many were needed.
-        faults: examples of rows that were wrong in every round.
-        source: what the table was compared with: ``database`` or ``topic``.
-        letters: records of the topic that are dead letters.
-        unjudged: rows of the table of which the source says nothing any more.
-        notes: what could not be compared, and why.
-    """
-
-    equal: bool
-    rows: int
-    ranges: tuple[Range, ...]
-    moving: int
-    rounds: int
-    faults: tuple[Fault, ...] = field(default=())
-    source: str = "database"
-    letters: int = 0
-    unjudged: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def checksum(self) -> str:
-        """Return one checksum over the source's rows that were judged."""
-        total = sum(int(each.source_checksum, 16) for each in self.ranges)
-        return f"{total % 2**64:016x}"
 
 
 def verify(

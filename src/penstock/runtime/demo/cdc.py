@@ -31,7 +31,8 @@ from penstock.ingest.locations import locate
 from penstock.ingest.settings import Settings
 from penstock.ingest.verifying import lake as lake_side
 from penstock.ingest.verifying import reaching
-from penstock.ingest.verifying.verify import Source, Verdict, verify
+from penstock.ingest.verifying.compare import Verdict
+from penstock.ingest.verifying.verify import Source, verify
 from penstock.kafka.admin import Admin
 from penstock.model import tables
 from penstock.runtime import artifacts, files, platform, postgres, processes, up
