@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _POLL_S = 0.02
+_LONGEST_POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +121,15 @@ def wait_until() -> WaitUntil:
         condition: Callable[[], object], *, timeout_s: float = 60.0, message: str = ""
     ) -> None:
         deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
+        while True:
+            asked_at = time.monotonic()
+            if condition():
+                return
+            now = time.monotonic()
+            if now > deadline:
                 pytest.fail(f"not within {timeout_s} s: {message or condition}")
-            time.sleep(_POLL_S)
+            # A dear look, asked again at once, takes the CPU from what it waits for.
+            time.sleep(min(_LONGEST_POLL_S, max(_POLL_S, 2 * (now - asked_at))))
 
     return wait
 
