@@ -5,11 +5,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
-# Test files that run at a time; each brings its own clusters, about a core and 2 GiB.
-JOBS   ?= 2
+# Test files that run at a time, on two cores: each brings its own clusters (2 GiB), and waits a lot.
+JOBS   ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test test-unit check format bench generate requirements clean
+.PHONY: help install up down test test-unit check static format bench generate requirements clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,12 +46,14 @@ test: $(DEV) ## Run every test, on real parts
 test-unit: $(DEV) ## Run the tests that need no process
 	$(BIN)/python -m pytest -m "unit or arch"
 
-check: $(DEV) ## Format, lint, types, import contracts and unit tests
+check: static ## Run what is quick: format, lint, types, import contracts and unit tests
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "unit or arch"
+
+static: $(DEV) ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "unit or arch"
 
 format: $(DEV) ## Format the code and apply safe fixes
 	$(BIN)/ruff format .

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
 from tests.ingest.engines import spark_process
 from tests.ingest.engines.changing import change, newest
@@ -177,6 +178,17 @@ def test_settings_come_to_spark_in_no_argument(spark_settings: SparkSettings) ->
     words = [word for each in psutil.Process().children(recursive=True) for word in each.cmdline()]
     assert "--properties-file" in words
     assert not any("spark.sql" in word for word in words)
+
+
+def test_workers_are_forked_with_the_pipeline_imported(spark_settings: SparkSettings) -> None:
+    def parent(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            words = psutil.Process().parent().cmdline()
+            yield pa.RecordBatch.from_pydict({"parent": [" ".join(words)]})
+
+    session = spark_session.open_session(spark_settings)
+    (row,) = session.range(1).mapInArrow(parent, "parent string").collect()
+    assert "penstock.ingest.engines.spark_daemon" in row.parent
 
 
 def test_a_process_without_spark_says_what_to_install(source: Source, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ _LOCAL: Mapping[str, str] = {
     "spark.default.parallelism": str(os.cpu_count() or 1),
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.python.daemon.module": "penstock.ingest.engines.spark_daemon",
 }
 
 
