@@ -28,7 +28,6 @@ from penstock.model import tables
 
 __all__ = ["Bounds", "KeyedTable", "disorder", "indexes_among", "open_keyed", "spread"]
 
-
 _PIECE_ROWS = 250_000
 _SORT_BYTES = 512 * 2**20
 _DISORDER = 2.0
