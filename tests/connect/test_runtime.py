@@ -95,6 +95,18 @@ def test_a_plugin_cannot_write_beside_its_directory(name: str, tmp_path: Path) -
 
 
 @unit
+def test_a_link_in_a_plugin_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "p.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        link = tarfile.TarInfo("plugin/a.jar")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(ConfigError, match="could not be unpacked"):
+        plugins.unpacked(archive, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+@unit
 def test_a_plugin_without_a_manifest_is_given_one(tmp_path: Path) -> None:
     jar = tmp_path / "sink-1.jar"
     jar.write_bytes(b"jar")

@@ -100,9 +100,25 @@ def unpacked(archive: Path, target: Path) -> Path:
 
     def make(part: Path) -> None:
         with tarfile.open(archive) as tar:
-            tar.extractall(part, filter="data")
+            for member in tar:
+                if not member.isdir():
+                    _unpack(tar, member, part)
 
     return _put_in_place(target, make)
+
+
+def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
+    """Write one file, below the directory.
+
+    As `tarfile`'s ``filter="data"``, which Python has since 3.11.4 only; links are refused.
+    """
+    place = (directory / member.name.lstrip("/")).resolve()
+    content = tar.extractfile(member) if member.isfile() else None
+    if content is None or not place.is_relative_to(directory.resolve()):
+        raise tarfile.ExtractError(f"{member.name!r} is no file, or one beside the directory")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with content, place.open("wb") as file:
+        shutil.copyfileobj(content, file)
 
 
 def gathered(jars: Sequence[Path], target: Path, *, services: Mapping[str, str]) -> Path:
