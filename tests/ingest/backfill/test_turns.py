@@ -5,22 +5,26 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from tests.ingest.backfill.worlds import load_of, shop
+from tests.ingest.backfill.worlds import load_of, shop, write_rows
 from tests.ingest.sources import Source, places, read
 from tests.ingest.workers import working
 
-from penstock.errors import DataError
+from penstock.errors import Conflict, DataError
 from penstock.ingest import owners, turns
+from penstock.ingest.backfill.beside import BesideTarget
 from penstock.ingest.leases import Lease
 from penstock.ingest.locations import Location, locate
 from penstock.ingest.orders import Orders, Watch
 from penstock.ingest.progress import State
+from penstock.ingest.targets import Outcome
 from penstock.ingest.turns import Turn
 from penstock.testing.plugin import WaitUntil
 
@@ -94,6 +98,28 @@ def test_one_load_at_a_time_has_its_turn(tmp_path: Path) -> None:
         assert turn is not None
         assert turn.name.startswith("backfill/a of ")
         assert watch(place).still, "only its holder gives it back"
+
+
+def test_a_stream_that_came_in_between_is_asked_sooner_for_the_next_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = locate("shop", lake=tmp_path)
+    tries: Counter[int] = Counter()
+    commit = BesideTarget.commit
+
+    def beaten_unless_it_stands_still(target: BesideTarget, number: int, rows: pa.Table) -> Outcome:
+        tries[number] += 1
+        if not watch(place).still:
+            raise Conflict("a live batch came in between")
+        return commit(target, number, rows)
+
+    monkeypatch.setattr(BesideTarget, "commit", beaten_unless_it_stands_still)
+    rows = [{"id": n, "v": n, "note": "archived", "_sequence": n} for n in range(30)]
+    write_rows(tmp_path / "archive" / "a.parquet", rows, row_group_size=10)
+    load = load_of(shop("orders"), tmp_path, tmp_path / "archive", piece_rows=10)
+    assert load.run().pieces == 3
+    assert tries == {1: 4, 2: 2, 3: 2}
+    assert not watch(place).still
 
 
 def test_a_turn_of_another_machine_that_nobody_renews_is_over(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ _LONGEST_BACKOFF_S = 5.0
 _POISON_SAMPLE = 1_000
 _RATE_PIECES = 10
 _PATIENCE = 3
-"""Conflicts after which the live stream is asked to stand still for one piece."""
+"""Conflicts after which the live stream is asked to stand still for one piece.
+
+One is enough for the piece after: the stream that came in between then does so again."""
 
 
 class State(StrEnum):
@@ -152,7 +154,7 @@ class Load:
             turn.give_back()
 
     def _run(self, turn: Turn) -> Loaded:
-        failures = 0
+        failures, patience = 0, _PATIENCE
         pieces = self._loads.told(self._plan.name).get("pieces", 0)
         self._tell(state=State.RUNNING, pieces=pieces)
         self._samples.append((time.monotonic(), 0))
@@ -163,12 +165,13 @@ class Load:
             except (Conflict, NotReady) as error:
                 self._target = None
                 failures += 1
-                if failures >= _PATIENCE and isinstance(error, Conflict):
+                if failures >= patience and isinstance(error, Conflict):
                     turn.take()
                 self._tell(state=State.WAITING, error=error.message)
                 longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0**failures)
                 self._stopping.wait(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 continue
+            patience = 1 if failures >= patience else _PATIENCE
             failures = 0
             turn.give_back()
             if done is None:
