@@ -114,6 +114,23 @@ class LakeTable:
                 self._last.clear()
                 self.rows = self.table.count()
 
+    def told(self, mark: str, *, since: int) -> Mapping[str, Any] | None:
+        """Return what the log says of a commit, by its mark; None when there is none.
+
+        Args:
+            mark: its ``userMetadata``.
+            since: a version before it.
+
+        Raises:
+            NotReady: when the storage fails.
+        """
+        self.refresh()
+        if self.version == since:
+            return None
+        with translated(self.place):
+            commits = self.table.history(self.version - since)
+        return next((each for each in commits if each.get("userMetadata") == mark), None)
+
     def append(
         self,
         rows: pa.Table,

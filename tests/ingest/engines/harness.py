@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -57,6 +58,19 @@ def die_at_commit(monkeypatch: pytest.MonkeyPatch, engine: Any, *, after: bool =
         raise Killed
 
     monkeypatch.setattr(engine._target, "commit", dying)
+
+
+def beaten_at_commit(monkeypatch: pytest.MonkeyPatch, engine: Any, beat: Callable[[], Any]) -> None:
+    """Let another process commit the batch once this one has found that it is the next."""
+    inner = engine._target.inner
+    refresh, looks = inner.refresh, itertools.count(1)
+
+    def looking() -> None:
+        refresh()
+        if next(looks) == 2:
+            beat()
+
+    monkeypatch.setattr(inner, "refresh", looking)
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.engines.harness import Case, Killed, die_at_commit
+from tests.ingest.engines.harness import Case, Killed, beaten_at_commit, die_at_commit
 
 from penstock.errors import Conflict, DataError
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -145,6 +145,26 @@ def test_a_batch_that_is_run_again_after_its_commit_is_refused(make: Make, engin
         case.step(engine)
         with pytest.raises(Conflict):
             case.run(late, planned)
+    assert_each_record_is_told_once(case)
+
+
+@pytest.mark.parametrize("by", ENGINES)
+def test_spark_finds_out_that_another_process_was_first_while_it_wrote(
+    make: Make, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark leaves such a write out in silence, and what would count its rows never comes."""
+    case = make()
+    case.send(good(10))
+    with case.engine("spark") as late:
+        planned = case.plan(late)
+        assert planned is not None
+        beaten_at_commit(monkeypatch, late, lambda: case.step(by))
+        with pytest.raises(Conflict):
+            case.run(late, planned)
+        case.send(good(5, first=10))
+        again = case.plan(late)
+        assert again is not None
+        assert case.run(late, again).outcome.inserted == 5
     assert_each_record_is_told_once(case)
 
 

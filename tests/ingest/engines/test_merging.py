@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.engines.harness import Case, Killed
+from tests.ingest.engines.harness import Case, Killed, beaten_at_commit
 
-from penstock.errors import Refused
+from penstock.errors import Conflict, Refused
 from penstock.ingest.engines.spark_session import SparkSettings
 from penstock.model import tables
 from penstock.testing.plugin import Federation
@@ -158,6 +158,24 @@ def test_a_kill_around_a_merge_changes_nothing_twice(
     assert (case.step("embedded") is None) == (point == "committed")
     assert found(case) == outcome(events)
     assert len(case.letters()) == 2 * len(POISON)
+
+
+@pytest.mark.parametrize("count", [3, 20], ids=["inserts", "deletes-too"])
+@pytest.mark.parametrize("by", ["embedded", "spark"])
+def test_spark_finds_out_that_another_process_was_first_while_it_merged(
+    make: Make, by: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = make(tables.TableMode.MERGE_CDC)
+    events = history(count, seed=3)
+    assert ("D" in {event["oc"] for event in events}) == (count > 3)
+    case.send(encoded(events))
+    with case.engine("spark") as late:
+        planned = case.plan(late)
+        assert planned is not None
+        beaten_at_commit(monkeypatch, late, lambda: case.step(by))
+        with pytest.raises(Conflict):
+            case.run(late, planned)
+    assert found(case) == outcome(events)
 
 
 def test_a_late_change_brings_no_deleted_row_back(make: Make) -> None:

@@ -175,10 +175,10 @@ def submit(servers: Servers, control: str, *, home: Path) -> None:
     """Land the table as a scheduler would."""
     program = servers.environment["SPARK_HOME"] + "/bin/spark-submit"
     where = ["--master", "local[1]", "--jars", servers.jars]
-    what = ["--control", control, "--home", str(home), "--table", "landed", "--once"]
+    what = ["--control", control, "--table", "landed", "--once"]
     done = subprocess.run(
         [program, *where, *submitted(servers.options), str(spark_submit.__file__), *what],
-        env=servers.environment,
+        env={**servers.environment, "PENSTOCK_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=150,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ingest.worker_process import make_snapshot, make_table
 
 from penstock.errors import ConfigError, Conflict, NotReady, PenstockError, Refused
+from penstock.ingest.attempts import Attempt
 from penstock.ingest.engines import spark_pipeline, spark_session, spark_sources, spark_submit
 from penstock.ingest.engines.spark_commits import uri
 from penstock.ingest.engines.spark_offsets import missing, next_batch
 from penstock.ingest.engines.spark_session import SparkSettings
 from penstock.ingest.locations import Location
 from penstock.ingest.plan import Partition
+from penstock.ingest.progress import Progress, State
+from penstock.ingest.settings import Settings
 from penstock.runtime import spark
 
 pytestmark = pytest.mark.unit
@@ -75,6 +83,29 @@ def test_a_master_after_the_submitted_program_is_refused(
     told = ["--table", "t", "--once", "--home", str(tmp_path), "--master", "local[2]"]
     assert spark_submit.main(told) == ConfigError.exit_code
     assert "spark-submit --master local[2]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("conflicts", "lands"), [(4, True), (5, False)])
+def test_a_submitted_run_goes_on_where_another_process_is_unless_that_is_always_faster(
+    conflicts: int, *, lands: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    beaten = iter(range(conflicts))
+
+    def run(_: Attempt, progress: Progress) -> Iterator[Progress]:
+        yield replace(progress, state=State.RUNNING, lag_records=3)
+        for _ in beaten:
+            raise Conflict("another process has moved the table on")
+        yield replace(progress, state=State.RUNNING, rows=3, lag_records=0)
+
+    monkeypatch.setattr(Attempt, "run", run)
+    with nullcontext() if lands else pytest.raises(Conflict):
+        progress = spark_submit.land_waiting(
+            make_table("orders"),
+            Settings(home=tmp_path),
+            snapshot=lambda: make_snapshot({"primary": "127.0.0.1:1"}, "orders"),
+            stopping=threading.Event(),
+        )
+        assert (progress.rows, progress.lag_records) == (3, 0)
 
 
 def test_security_settings_become_javas(tmp_path: Path) -> None:

@@ -1,26 +1,21 @@
-"""What every commit of Spark's has around it: where the table is, whose the commit was, its rows.
+"""What every commit of Spark's has around it: where the table is, and where its log stands.
 
-    Location ─uri─▶ as Spark names it       log ─committing─▶ Spark's commit ─▶ log: is it ours?
-    rows ─observed─▶ the same rows, counted while they are written
+    Location ─uri─▶ as Spark names it       log ─committing─▶ Spark's commit ─▶ log: is it there?
 
 Spark leaves out a write whose number the table has already, in silence. So the log is looked at
-before and after, and a commit that another process made is told as `Conflict`.
+before and after; whose commit it was is for the writer to find out, and to tell by `moved_on`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from penstock.errors import Conflict
 from penstock.ingest.locations import Location
 from penstock.ingest.targets import Target
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["committing", "observed", "uri"]
+__all__ = ["committing", "moved_on", "uri"]
 
 
 def uri(place: Location) -> str:
@@ -40,23 +35,14 @@ def committing(inner: Target, number: int) -> Iterator[None]:
     """
     inner.refresh()
     if inner.last != number - 1:
-        raise _moved_on(number)
+        raise moved_on(number)
     yield
     inner.refresh()
     if inner.last != number:
-        raise _moved_on(number)
+        raise moved_on(number)
 
 
-def observed(rows: DataFrame) -> tuple[Callable[[], int], DataFrame]:
-    """Return what tells how many rows there were once they are written, and the rows to write."""
-    from pyspark.sql import Observation, functions  # noqa: PLC0415 - heavy, and an extra
-
-    seen = Observation()
-    counted = rows.observe(seen, functions.count(functions.lit(1)).alias("rows"))
-    return lambda: int(seen.get["rows"]), counted
-
-
-def _moved_on(number: int) -> Conflict:
+def moved_on(number: int) -> Conflict:
     """Return what is said when another process has written."""
     return Conflict(
         f"batch {number} is not the table's next one: another process has moved the table on. This "

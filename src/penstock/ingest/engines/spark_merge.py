@@ -22,7 +22,7 @@ from pyarrow import compute
 
 from penstock.ingest import changes, changes_former, delta, folding, ledger, merging_sql
 from penstock.ingest.changes import ABSENT, FORMER, OPERATION, Operation
-from penstock.ingest.engines.spark_commits import committing, uri
+from penstock.ingest.engines.spark_commits import committing, moved_on, uri
 from penstock.ingest.engines.spark_pipeline import ddl, nullable
 from penstock.ingest.engines.spark_session import kept, translated
 from penstock.ingest.fresh import LOG
@@ -152,11 +152,14 @@ class MergeTarget:
         self._session.conf.set(_APP_ID, self._app_id)
         self._session.conf.set(_VERSION, str(number))
         try:
-            done = self._session.sql(self._statement(folded, truncated)).collect()[0]
+            found = self._session.sql(self._statement(folded, truncated)).collect()
         finally:
             self._session.conf.unset(_APP_ID)
             self._session.conf.unset(_VERSION)
             self._session.catalog.dropTempView(_VIEW)
+        if not found:  # nothing is told of a merge that was left out: its number was there
+            raise moved_on(number)
+        done = found[0]
         return Outcome(
             inserted=done["num_inserted_rows"],
             updated=done["num_updated_rows"],

@@ -61,6 +61,8 @@ _SESSION: Mapping[str, str] = {
     # The guard of merges is one text for every engine, with names quoted as in standard SQL.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    # How many rows a commit had is read from the log.
+    "spark.databricks.delta.history.metricsEnabled": "true",
     # delta-rs reads and goes on with these tables; it writes no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from penstock import units
 from penstock.ending import told_to_end
-from penstock.errors import ConfigError, NotFound, PenstockError
+from penstock.errors import ConfigError, Conflict, NotFound, PenstockError
 from penstock.ingest.attempts import Attempt
 from penstock.ingest.declared import Declared
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -37,6 +38,16 @@ __all__ = ["land_waiting", "main"]
 
 _log = logging.getLogger(__name__)
 
+_EPILOG = """\
+Example: spark-submit --master yarn … spark_submit.py --table orders --once
+
+Exit codes: 0 nothing waits any more, 2 the command line is wrong, 3 the declaration cannot work or
+there is no such table, 4 a part does not answer now, 5 refused, 6 another process was first, 7 too
+many records cannot be read, 8 a part answered what it should not. Safe to repeat: the next run goes
+on from what the table's log says.
+"""
+_BEATEN = 5
+"""Conflicts in a row after which a run leaves the table to the process that is faster."""
 _SUBMITTED = SparkSettings(master="")
 """Master, jars and Java are what `spark-submit` was told."""
 
@@ -77,11 +88,13 @@ def land_waiting(
         stopping: ends it after the batch it is in.
 
     Raises:
-        PenstockError: whatever fails; nothing is tried again here.
+        Conflict: when another process has committed first, again and again.
+        PenstockError: whatever else fails; that is not tried again here.
     """
     # Nothing more is to come, so there is nothing to wait for.
     now = replace(table, engine=tables.Engine.SPARK, latency_ms=0)
     progress = Progress()
+    beaten = 0
     while not stopping.is_set():
         attempt = Attempt(
             now,
@@ -91,11 +104,19 @@ def land_waiting(
             spark=settings.spark,
             stopping=stopping,
         )
-        # An attempt that ends by itself has finished a batch, or carried out a person's request.
-        for step in attempt.run(progress):
-            progress = step
-            if progress.state is State.PAUSED or _done(progress):
-                return progress
+        try:
+            # One that ends by itself has finished a batch, or carried out a person's request.
+            for step in attempt.run(progress):
+                progress = step
+                if progress.state is State.PAUSED or _done(progress):
+                    return progress
+        except Conflict as error:
+            beaten += 1
+            if beaten == _BEATEN:
+                raise
+            _log.info("%s", error.message)
+        else:
+            beaten = 0
     return progress
 
 
@@ -140,11 +161,19 @@ def _demand(names: frozenset[str], found: Sequence[tables.Table]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="spark-submit … spark_submit.py", description="Land Penstock tables by Spark."
+        prog="spark-submit … spark_submit.py",
+        description="Land Penstock tables by Spark.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--table", action="append", required=True, help="by name; may be repeated")
     parser.add_argument("--control", default="", help="host:port of the control plane's gRPC")
-    parser.add_argument("--home", type=Path, default=Path(".penstock"), help="for relative paths")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Path(os.environ.get("PENSTOCK_HOME") or ".penstock"),
+        help="directory of this Penstock's state; PENSTOCK_HOME, else .penstock",
+    )
     parser.add_argument("--master", default="", help="sc://host:port, without spark-submit")
     when = parser.add_mutually_exclusive_group(required=True)
     when.add_argument(

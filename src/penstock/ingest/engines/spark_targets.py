@@ -3,21 +3,22 @@
     rows of batch N ─commit─▶ append or MERGE, with txnAppId and txnVersion N: one Delta commit
     everything else (make, check, look) ─▶ the embedded target of the same table
 
-Guarantee: as `targets`. Spark leaves out a write whose number the table has already; so before and
-after each commit the log is looked at, and one that another process made is told as `Conflict`.
+Guarantee: as `targets`. Spark leaves out a write whose number the table has already, in silence; so a
+commit has a mark of its own, and one that is not in the log then is told as `Conflict`.
 """
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 import pyarrow as pa
 
-from penstock.ingest import ledger, targets
-from penstock.ingest.engines.spark_commits import committing, observed, uri
+from penstock.ingest import ledger
+from penstock.ingest.engines.spark_commits import committing, moved_on, uri
 from penstock.ingest.engines.spark_session import translated
 from penstock.ingest.locations import Location
-from penstock.ingest.targets import Outcome, Target
+from penstock.ingest.targets import Outcome, Target, append
 from penstock.model import tables
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class AppendTarget:
         inner: the embedded target of the same table, for everything but rows.
     """
 
-    def __init__(self, table: tables.Table, place: Location, inner: Target) -> None:
+    def __init__(self, table: tables.Table, place: Location, inner: append.AppendTarget) -> None:
         """Take the open table."""
         self.inner = inner
         self._app_id = ledger.app_id(table)
@@ -66,20 +67,24 @@ class AppendTarget:
 
     def commit(self, number: int, rows: DataFrame, *, count: int | None) -> Outcome:
         """Write the rows and the batch's number as one."""
-        before = self.inner.files
+        files, version = self.inner.files, self.inner.lake.version
+        mark = uuid.uuid4().hex
         # Rows that are not counted are not made yet: fewer files would be fewer tasks making them.
         few = rows if count is None else rows.coalesce(-(-count // _ROWS_A_FILE))
         with translated(self._uri), committing(self.inner, number):
-            counted, written = observed(few)
             (
-                written.write.format("delta")
+                few.write.format("delta")
                 .mode("append")
                 .option("txnAppId", self._app_id)
                 .option("txnVersion", number)
+                .option("userMetadata", mark)
                 .save(self._uri)
             )
-            inserted = counted()
-        return Outcome(inserted=inserted, files_added=max(0, self.inner.files - before))
+            told = self.inner.lake.told(mark, since=version)
+            if told is None:
+                raise moved_on(number)
+        inserted = int(told["operationMetrics"]["numOutputRows"])
+        return Outcome(inserted=inserted, files_added=max(0, self.inner.files - files))
 
 
 def open_target(
@@ -93,7 +98,7 @@ def open_target(
     """
     match table.mode:
         case tables.TableMode.APPEND:
-            return AppendTarget(table, place, targets.open_target(table, place, schema))
+            return AppendTarget(table, place, append.AppendTarget(table, place, schema))
         case tables.TableMode.MERGE | tables.TableMode.MERGE_CDC:
             from penstock.ingest.engines import spark_merge  # noqa: PLC0415 - each way by itself
 
