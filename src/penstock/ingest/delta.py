@@ -114,11 +114,11 @@ class LakeTable:
                 self._last.clear()
                 self.rows = self.table.count()
 
-    def told(self, mark: str, *, since: int) -> Mapping[str, Any] | None:
-        """Return what the log says of a commit, by its mark; None when there is none.
+    def commit_of(self, mark: str, *, since: int) -> Mapping[str, Any] | None:
+        """Return what the log says of the commit with a mark; None when there is none.
 
         Args:
-            mark: its ``userMetadata``.
+            mark: the ``userMetadata`` that it was made with.
             since: a version before it.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 from tests.ingest.worker_process import make_snapshot
 
+from penstock.errors import Conflict
 from penstock.ingest import letters, plan
 from penstock.ingest.batches import read_again
 from penstock.ingest.engines import Engine, ReadingEngine, Report
@@ -58,19 +59,6 @@ def die_at_commit(monkeypatch: pytest.MonkeyPatch, engine: Any, *, after: bool =
         raise Killed
 
     monkeypatch.setattr(engine._target, "commit", dying)
-
-
-def beaten_at_commit(monkeypatch: pytest.MonkeyPatch, engine: Any, beat: Callable[[], Any]) -> None:
-    """Let another process commit the batch once this one has found that it is the next."""
-    inner = engine._target.inner
-    refresh, looks = inner.refresh, itertools.count(1)
-
-    def looking() -> None:
-        refresh()
-        if next(looks) == 2:
-            beat()
-
-    monkeypatch.setattr(inner, "refresh", looking)
 
 
 @dataclass(kw_only=True)
@@ -196,6 +184,22 @@ class Case:
                 stack.callback(reader.close)
                 readers.append(reader)
             yield readers
+
+    def run_beaten(self, late: Any, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Run what there is by Spark; another process commits it once this one has found it is next."""
+        planned = self.plan(late)
+        assert planned is not None
+        inner = late._target.inner
+        refresh, looks = inner.refresh, itertools.count(1)
+
+        def looking() -> None:
+            refresh()
+            if next(looks) == 2:
+                self.step(by)
+
+        monkeypatch.setattr(inner, "refresh", looking)
+        with pytest.raises(Conflict):
+            self.run(late, planned)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table's rows."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.engines.harness import Case, Killed, beaten_at_commit, die_at_commit
+from tests.ingest.engines.harness import Case, Killed, die_at_commit
 
 from penstock.errors import Conflict, DataError
 from penstock.ingest.engines.spark_session import SparkSettings
@@ -156,11 +156,7 @@ def test_spark_finds_out_that_another_process_was_first_while_it_wrote(
     case = make()
     case.send(good(10))
     with case.engine("spark") as late:
-        planned = case.plan(late)
-        assert planned is not None
-        beaten_at_commit(monkeypatch, late, lambda: case.step(by))
-        with pytest.raises(Conflict):
-            case.run(late, planned)
+        case.run_beaten(late, by, monkeypatch)
         case.send(good(5, first=10))
         again = case.plan(late)
         assert again is not None

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.engines.harness import Case, Killed, beaten_at_commit
+from tests.ingest.engines.harness import Case, Killed
 
-from penstock.errors import Conflict, Refused
+from penstock.errors import Refused
 from penstock.ingest.engines.spark_session import SparkSettings
 from penstock.model import tables
 from penstock.testing.plugin import Federation
@@ -170,11 +170,7 @@ def test_spark_finds_out_that_another_process_was_first_while_it_merged(
     assert ("D" in {event["oc"] for event in events}) == (count > 3)
     case.send(encoded(events))
     with case.engine("spark") as late:
-        planned = case.plan(late)
-        assert planned is not None
-        beaten_at_commit(monkeypatch, late, lambda: case.step(by))
-        with pytest.raises(Conflict):
-            case.run(late, planned)
+        case.run_beaten(late, by, monkeypatch)
     assert found(case) == outcome(events)
 
 

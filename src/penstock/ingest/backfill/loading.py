@@ -52,7 +52,8 @@ _RATE_PIECES = 10
 _PATIENCE = 3
 """Conflicts after which the live stream is asked to stand still for one piece.
 
-One is enough for the piece after: the stream that came in between then does so again."""
+One is enough for the piece after it: a stream that has come in between does so again.
+"""
 
 
 class State(StrEnum):

@@ -39,7 +39,7 @@ __all__ = ["land_waiting", "main"]
 _log = logging.getLogger(__name__)
 
 _EPILOG = """\
-Example: spark-submit --master yarn … spark_submit.py --table orders --once
+Example: spark-submit --master 'local[2]' … spark_submit.py --table orders --once
 
 Exit codes: 0 nothing waits any more, 2 the command line is wrong, 3 the declaration cannot work or
 there is no such table, 4 a part does not answer now, 5 refused, 6 another process was first, 7 too

@@ -80,10 +80,10 @@ class AppendTarget:
                 .option("userMetadata", mark)
                 .save(self._uri)
             )
-            told = self.inner.lake.told(mark, since=version)
-            if told is None:
+            made = self.inner.lake.commit_of(mark, since=version)
+            if made is None:
                 raise moved_on(number)
-        inserted = int(told["operationMetrics"]["numOutputRows"])
+        inserted = int(made["operationMetrics"]["numOutputRows"])
         return Outcome(inserted=inserted, files_added=max(0, self.inner.files - files))
 
 
