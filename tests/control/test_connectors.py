@@ -13,7 +13,7 @@ from tests.control.estates import apply_all, estate, kinds, topic_document
 from penstock.api import connector_wire
 from penstock.api._gen import penstock_pb2 as pb
 from penstock.api.client import ControlClient
-from penstock.control.store import estates, opening, versions
+from penstock.control.store import estates, migrating, versions
 from penstock.control.store.database import Database
 from penstock.control.store.opening import open_store
 from penstock.errors import ConfigError, RemoteError
@@ -79,7 +79,7 @@ def test_connectors_are_stored_and_dropped(store: Database) -> None:
 def test_a_store_from_before_connectors_is_migrated_with_what_it_holds(store_url: str) -> None:
     engine = create_engine(store_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
-        opening.migrate(connection, to="0002")
+        migrating.migrate(connection, to="0002")
         estates.put_table(connection, TABLE)
     engine.dispose()
     database = open_store(store_url)

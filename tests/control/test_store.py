@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from penstock.control import changes
@@ -21,7 +24,7 @@ from penstock.control.store import (
     estates,
     health,
     leases,
-    opening,
+    migrating,
     plans,
     schema,
     switches,
@@ -310,7 +313,7 @@ def test_the_migrations_make_what_the_code_expects(store_url: str) -> None:
 def test_an_older_store_is_migrated_with_what_it_holds(store_url: str) -> None:
     engine = create_engine(store_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
-        opening.migrate(connection, to="0001")
+        migrating.migrate(connection, to="0001")
         audit.append(connection, who="old", what="do", subject="s")
     engine.dispose()
     database = open_store(store_url)
@@ -319,6 +322,28 @@ def test_an_older_store_is_migrated_with_what_it_holds(store_url: str) -> None:
     with pytest.raises(RemoteError, match="append-only"), database.write() as tx:
         tx.execute(text("DELETE FROM audit"))
     database.close()
+
+
+def test_a_migrations_file_is_named_by_its_revision() -> None:
+    scripts = list(ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions())
+    named = {script.revision: Path(script.path).name.partition("_")[0] for script in scripts}
+    assert len(named) == len(list(schema.MIGRATIONS.glob("versions/[0-9]*.py")))
+    assert all(revision == name for revision, name in named.items())
+    assert scripts[0].revision == max(named)
+
+
+def test_a_store_of_this_version_opens_without_the_migrations(store_url: str) -> None:
+    open_store(store_url).close()
+    code = (
+        "import sys\n"
+        "from penstock.control.store.opening import open_store\n"
+        "open_store(sys.argv[1]).close()\n"
+        "print([name for name in sys.modules if name.startswith('alembic')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, store_url], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_newer_store_is_refused_and_left_alone(store_url: str) -> None:

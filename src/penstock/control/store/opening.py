@@ -1,27 +1,24 @@
 """Open the store at a URL and bring it to this version's shape.
 
-URL ─▶ engine ─▶ locked ─▶ migrate ─▶ Database
-                    └─ written by a newer Penstock ─▶ ConfigError, nothing touched
+URL ─▶ engine ─▶ locked ─▶ as the newest migration left it ──▶ Database
+                    └─ otherwise ─▶ `migrating.migrate` ──▲
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from penstock.control.store import schema
 from penstock.control.store.database import Database, prepare_sqlite, translate_errors
 from penstock.errors import ConfigError, PenstockError
 
-__all__ = ["migrate", "open_store"]
+__all__ = ["open_store"]
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+
 _CONNECT_TIMEOUT_S = 10
 
 
@@ -41,30 +38,25 @@ def open_store(url: str, *, busy_timeout_ms: int = 10_000) -> Database:
     database = Database(engine)
     try:
         with database.write() as tx:
-            migrate(tx)
+            if not _is_current(tx):
+                # Loaded for the few starts that need it.
+                from penstock.control.store.migrating import migrate  # noqa: PLC0415
+
+                migrate(tx)
     except PenstockError:
         database.close()
         raise
     return database
 
 
-def migrate(tx: Connection, *, to: str = "head") -> None:
-    """Run the migrations the store has not seen; the writer's lock keeps others out.
-
-    Raises:
-        ConfigError: when the store was written by a newer Penstock.
-    """
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["connection"] = tx
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(tx).get_current_revision()
-    if current is not None and current not in known:
-        raise ConfigError(
-            f"the store at {tx.engine.url} was written by a newer Penstock (its version is "
-            f"{current}, this one knows up to {max(known)}); upgrade Penstock, or restore a backup"
-        )
-    command.upgrade(config, to)
+def _is_current(tx: Connection) -> bool:
+    """Tell whether the store has seen every migration; Alembic takes a second to load for that."""
+    if not inspect(tx).has_table("alembic_version"):
+        return False
+    newest = max(
+        path.name.partition("_")[0] for path in schema.MIGRATIONS.glob("versions/[0-9]*.py")
+    )
+    return tx.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest
 
 
 def _parse(url: str) -> URL:

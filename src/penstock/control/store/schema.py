@@ -6,9 +6,12 @@ a new field of the model needs no migration. Times are milliseconds since 1970, 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text
 
 __all__ = [
+    "MIGRATIONS",
     "active_clusters",
     "audit",
     "clients",
@@ -29,6 +32,9 @@ __all__ = [
     "tables",
     "topics",
 ]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""Alembic's scripts; the name of each begins with its revision."""
 
 metadata = MetaData()
 
