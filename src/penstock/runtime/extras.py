@@ -36,9 +36,9 @@ def ensure(extra: str, *packages: str) -> None:
             f"this command needs {', '.join(lacking)}, which is not installed. Install it with: "
             f"{extras.command(extra)}"
         )
-    where = ["--python", sys.executable]
+    options = ["--quiet", "--compile-bytecode", "--python", sys.executable]
     done = subprocess.run(
-        [uv, "pip", "install", "--quiet", *where, "--require-hashes", "-r", str(pinned)],
+        [uv, "pip", "install", *options, "--require-hashes", "-r", str(pinned)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
