@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from penstock.errors import Refused
+from penstock.errors import NotReady, Refused
 from penstock.kafka import clients, probes
 from penstock.kafka.admin import Admin
 from penstock.runtime import rolling
@@ -19,7 +19,9 @@ def test_one_broker_is_not_restarted_by_rolling(kafka):
         rolling.rolling_restart(kafka)
 
 
-def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fresh_federation, topic_name):
+def test_a_rolling_restart_under_load_loses_and_doubles_nothing(
+    fresh_federation, topic_name, wait_until
+):
     cluster = fresh_federation(["trio"], brokers=3).clusters["trio"]
     Admin("trio", cluster.bootstrap).create_topic(
         topic_name, partitions=6, replication=3, config={}
@@ -31,7 +33,10 @@ def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fresh_federation
     acked = load.acked
     assert not set(pids) & {broker.pid for broker in cluster.brokers}
     assert len(acked) > 100
-    assert sorted(_read(cluster.bootstrap, topic_name)) == sorted(acked)
+    ends = []
+    # A new leader tells no end before its followers have caught up.
+    wait_until(lambda: ends or ends.extend(_ends(cluster.bootstrap, topic_name)))
+    assert sorted(_read(cluster.bootstrap, topic_name, until=ends[0])) == sorted(acked)
     partitions = probes.look(cluster.bootstrap).partitions
     assert all(p.leader == p.replicas[0] for p in partitions)
 
@@ -69,16 +74,26 @@ class _Load:
         (self.failed if error else self.acked).append(error or value)
 
 
-def _read(bootstrap, topic):
-    partitions = [p for p in probes.look(bootstrap).partitions if p.topic == topic]
-    left = probes.end_offsets(bootstrap, partitions, timeout_s=30)[topic]
+def _partitions(bootstrap, topic):
+    return [p for p in probes.look(bootstrap).partitions if p.topic == topic]
+
+
+def _ends(bootstrap, topic):
+    try:
+        return probes.end_offsets(bootstrap, _partitions(bootstrap, topic)).values()
+    except NotReady:
+        return []
+
+
+def _read(bootstrap, topic, *, until):
+    partitions = _partitions(bootstrap, topic)
     consumer = clients.Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
     consumer.assign([clients.TopicPartition(topic, p.number, 0) for p in partitions])
     values = []
     try:
-        while len(values) < left:
+        while len(values) < until:
             read = consumer.consume(1000, timeout=30)
-            assert read, f"{len(values)} of {left} came"
+            assert read, f"{len(values)} of {until} came"
             values += [message.value() for message in read if message.error() is None]
     finally:
         consumer.close()
