@@ -92,7 +92,7 @@ def _read(bootstrap, topic, *, until):
     values = []
     try:
         while len(values) < until:
-            read = consumer.consume(1000, timeout=30)
+            read = consumer.consume(until - len(values), timeout=30)
             assert read, f"{len(values)} of {until} came"
             values += [message.value() for message in read if message.error() is None]
     finally:
