@@ -1,7 +1,7 @@
 """The pytest plug-in: real Kafka clusters as fixtures.
 
     kafka              one cluster for the whole test session
-    federation         two clusters for the whole test session
+    federation         two clusters for the whole test session; `kafka` is the first of them
     fresh_federation   makes clusters of this test's own, to kill and to freeze
     topic_name         a topic name nobody else uses
     wait_until         waits for a condition instead of sleeping
@@ -77,19 +77,25 @@ class WaitUntil(Protocol):
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Cluster]:
+def _kafka_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory in which the session's clusters are."""
+    return tmp_path_factory.mktemp("kafka")
+
+
+@pytest.fixture(scope="session")
+def kafka(_kafka_home: Path) -> Iterator[embedded.Cluster]:
     """Give one running cluster, ``primary``, shared by the whole session."""
-    running = _start(tmp_path_factory.mktemp("kafka"), ["primary"], brokers=1)
+    running = _start(_kafka_home, ["primary"], brokers=1)
     yield running.clusters["primary"]
     _stop(running)
 
 
 @pytest.fixture(scope="session")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+def federation(_kafka_home: Path, kafka: embedded.Cluster) -> Iterator[Federation]:
     """Give two running clusters, ``primary`` and ``standby``, shared by the whole session."""
-    running = _start(tmp_path_factory.mktemp("federation"), ["primary", "standby"], brokers=1)
-    yield running
-    _stop(running)
+    further = _start(_kafka_home, ["standby"], brokers=1)
+    yield Federation(home=_kafka_home, clusters={"primary": kafka, **further.clusters})
+    _stop(further)
 
 
 @pytest.fixture
