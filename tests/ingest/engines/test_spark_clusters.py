@@ -27,7 +27,9 @@ from penstock.model import tables
 from penstock.testing.control import running_control_plane
 from penstock.testing.plugin import Federation, WaitUntil
 
-pytestmark = pytest.mark.real
+# A JVM, its executors and their Pythons start on cores that other tests use as well.
+_WITHIN_S = 240
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 POISON: list[bytes | None] = [b"null", b'{"id": "x", "n": "no number"}', b"{"]
 Start = Callable[..., Path]
@@ -122,11 +124,15 @@ def test_a_standalone_cluster_loses_its_executor_in_mid_stream(
         },
     )
     landed = lake / "landed"
-    wait_until(lambda: rows_and_letters(landed) == (100, 3), timeout_s=120, message="100 rows")
+    wait_until(
+        lambda: rows_and_letters(landed) == (100, 3), timeout_s=_WITHIN_S, message="100 rows"
+    )
     send(source, 100, first=100)
     wait_until(lambda: in_flight(landed, 2), message="the next batch")
     servers.kill_executor()
-    wait_until(lambda: rows_and_letters(landed) == (200, 6), timeout_s=120, message="200 rows")
+    wait_until(
+        lambda: rows_and_letters(landed) == (200, 6), timeout_s=_WITHIN_S, message="200 rows"
+    )
     declared = spark_process.table(source.topic, "append", engine=tables.Engine.EMBEDDED)
     assert_as_embedded(source, landed, declared=declared, wait_until=wait_until)
 
@@ -145,9 +151,13 @@ def test_a_server_of_spark_connect_appends_and_merges(
     wait_until(lambda: servers.listens("connect"), message="the server")
     lake = start({source.topic: "append", changed.topic: "merge-cdc"}, master=master, options={})
     landed, merged = lake / "landed", lake / "merged"
-    wait_until(lambda: rows_and_letters(landed) == (100, 3), timeout_s=120, message="100 rows")
+    wait_until(
+        lambda: rows_and_letters(landed) == (100, 3), timeout_s=_WITHIN_S, message="100 rows"
+    )
     rows = len(newest(100))
-    wait_until(lambda: rows_and_letters(merged) == (rows, 3), timeout_s=120, message="changes")
+    wait_until(
+        lambda: rows_and_letters(merged) == (rows, 3), timeout_s=_WITHIN_S, message="changes"
+    )
     for name, topic in (("landed", source), ("merged", changed)):
         mode = "append" if name == "landed" else "merge-cdc"
         declared = spark_process.table(topic.topic, mode, engine=tables.Engine.EMBEDDED)
@@ -181,7 +191,7 @@ def submit(servers: Servers, control: str, *, home: Path) -> None:
         env={**servers.environment, "PENSTOCK_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=_WITHIN_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
