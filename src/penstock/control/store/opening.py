@@ -18,7 +18,6 @@ from penstock.errors import ConfigError, PenstockError
 
 __all__ = ["open_store"]
 
-
 _CONNECT_TIMEOUT_S = 10
 
 
@@ -39,7 +38,7 @@ def open_store(url: str, *, busy_timeout_ms: int = 10_000) -> Database:
     try:
         with database.write() as tx:
             if not _is_current(tx):
-                # Loaded for the few starts that need it.
+                # Alembic takes half a second to load, and few starts need it.
                 from penstock.control.store.migrating import migrate  # noqa: PLC0415
 
                 migrate(tx)
@@ -50,7 +49,7 @@ def open_store(url: str, *, busy_timeout_ms: int = 10_000) -> Database:
 
 
 def _is_current(tx: Connection) -> bool:
-    """Tell whether the store has seen every migration; Alembic takes a second to load for that."""
+    """Tell whether the store has seen every migration, by the name of the newest script."""
     if not inspect(tx).has_table("alembic_version"):
         return False
     newest = max(
